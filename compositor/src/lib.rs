@@ -1,0 +1,1 @@
+//! A Wayland compositor for a VM of its own.

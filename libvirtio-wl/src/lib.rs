@@ -1,0 +1,1 @@
+//! Byte and file descriptor passing between virtual machines over virtio_wl.

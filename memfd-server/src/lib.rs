@@ -1,0 +1,1 @@
+//! Sealed shared memory for virtual machines, with quotas.

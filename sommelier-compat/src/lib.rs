@@ -1,0 +1,1 @@
+//! Wayland for the applications of an app VM.

@@ -1,0 +1,1 @@
+//! Wayland clients for the integration tests.

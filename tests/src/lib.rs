@@ -1,0 +1,1 @@
+//! Harness for tests with several real processes.

@@ -1,0 +1,1 @@
+//! The virtio_wl device as a vhost-user backend.

@@ -1,0 +1,1 @@
+//! accept(2) on the host for a compositor in a VM.
