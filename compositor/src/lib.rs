@@ -1,1 +1,17 @@
-//! A Wayland compositor for a VM of its own.
+//! A Wayland compositor for a VM of its own, whose clients are other VMs.
+//!
+//! Each VM gets a Wayland display of its own; nothing of Wayland crosses from
+//! one to another. Around every window the compositor draws a frame with the
+//! VM's name and colour, outside anything the client can reach.
+//!
+//! * [`core`]: windows, focus, stacking, grabs; no Wayland, no Smithay
+//! * [`input`]: what the user does
+//! * [`state`]: the parts together, and what the control socket may do
+//! * [`run`]: the event loop
+
+pub mod config;
+pub mod core;
+pub mod input;
+pub mod label;
+pub mod run;
+pub mod state;
