@@ -5,13 +5,16 @@
 //! VM's name and colour, outside anything the client can reach.
 //!
 //! * [`core`]: windows, focus, stacking, grabs; no Wayland, no Smithay
+//! * [`frame`]: labels, borders and their pixels
 //! * [`input`]: what the user does
 //! * [`state`]: the parts together, and what the control socket may do
 //! * [`run`]: the event loop
 
 pub mod config;
 pub mod core;
+pub mod frame;
 pub mod input;
 pub mod label;
 pub mod run;
+pub mod screenshot;
 pub mod state;
