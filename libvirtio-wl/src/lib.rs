@@ -1,5 +1,29 @@
 //! Byte and file descriptor passing between virtual machines over virtio_wl.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`wire`] | the messages, as bytes and as checked values; used by guests and by the device |
+//! | [`limits`] | every size and limit, with its reason |
+//! | [`label`] | what the host says of a VM: name, id, colour |
+//! | [`accept_record`] | how the host announces connections |
+//! | [`memfd_request`] | how a guest asks the host for memory |
+//! | `driver` | the seam below the API: the guest kernel's driver, or this process as the guest |
+//! | [`address`](DeviceAddress) | which device to open |
+//! | `error` | errors of the API |
 
 pub mod accept_record;
+mod address;
+// Taken away with the first user of the seam.
+#[allow(dead_code)]
+mod driver;
+mod error;
 pub mod label;
+pub mod limits;
 pub mod memfd_request;
+pub mod wire;
+
+pub use self::{
+    address::{AddressError, DEVICE_VARIABLE, DeviceAddress},
+    error::{Error, Result},
+    wire::{ContextName, PipeDirection, VfdKind},
+};

@@ -1,0 +1,95 @@
+//! Every size and limit of virtio_wl and of this project's use of it, with its reason.
+//!
+//! Values marked *wire* are fixed by existing drivers and devices and cannot change. The others are
+//! our own choice. All sizes are in bytes unless a name says otherwise.
+
+/// Virtio device ID of virtio_wl (*wire*). It was never assigned by the virtio specification; the
+/// modern PCI device id is `0x1040 + 63 = 0x107f`.
+pub const VIRTIO_ID_WL: u32 = 63;
+
+/// Virtio device ID used by early devices and drivers (*wire*); a guest driver matches both.
+pub const VIRTIO_ID_WL_LEGACY: u32 = 30;
+
+/// Index of the `in` queue, device to guest (*wire*).
+pub const QUEUE_IN: usize = 0;
+
+/// Index of the `out` queue, guest to device (*wire*).
+pub const QUEUE_OUT: usize = 1;
+
+/// Number of queues (*wire*).
+pub const NUM_QUEUES: usize = 2;
+
+/// Entries of each queue, as every known device offers (256). Without indirect descriptors this
+/// also bounds the descriptors of one request.
+pub const QUEUE_SIZE: u16 = 256;
+
+/// Unit of `pfn` and granularity of every mapping (*wire*): 4 KiB whatever the guest's page size.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// log2 of [`PAGE_SIZE`]: `pfn = offset >> PAGE_SHIFT`.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// Identifier of the one shared memory region of the device (*wire*).
+pub const SHMEM_REGION_ID: u8 = 0;
+
+/// Length of the shared memory region: 4 GiB, as every known device exposes. It bounds the sum of
+/// all live mappings of one guest.
+pub const SHMEM_REGION_SIZE: u64 = 1 << 32;
+
+/// `pfn` that means "no memory" when [`Features::USE_SHMEM`] is in force: the first page past the
+/// region, because 0 is a valid offset there (*wire*).
+///
+/// [`Features::USE_SHMEM`]: crate::wire::Features::USE_SHMEM
+pub const NO_PFN_SHMEM: u64 = SHMEM_REGION_SIZE >> PAGE_SHIFT;
+
+/// `pfn` that means "no memory" when page numbers are absolute guest-physical ones (*wire*).
+pub const NO_PFN_ABSOLUTE: u64 = 0;
+
+/// Most VFDs one message may name, in either direction (*wire*). It equals libwayland's limit of
+/// file descriptors per `sendmsg`.
+pub const MAX_VFDS_PER_MESSAGE: usize = 28;
+
+/// Size of each buffer a driver posts on the `in` queue (*wire*): one page.
+pub const IN_BUFFER_SIZE: usize = 4096;
+
+/// Most data bytes one VFD_SEND or VFD_RECV of ours carries: what fits an `in` buffer beside a
+/// header and the largest VFD list, so that any VFD count fits with any data.
+pub const MAX_CHUNK: usize = IN_BUFFER_SIZE - SEND_HEADER_SIZE - 4 * MAX_VFDS_PER_MESSAGE;
+
+/// Size of the fixed part of VFD_SEND and VFD_RECV (*wire*).
+pub const SEND_HEADER_SIZE: usize = 16;
+
+/// Longest request a driver can put on the `out` queue: one page per descriptor, one descriptor
+/// being needed for the reply. Longer input is refused unread.
+pub const MAX_REQUEST_SIZE: usize = (QUEUE_SIZE as usize - 1) * 4096;
+
+/// Space a driver must offer for a reply (*wire*): the largest, RESP_VFD_NEW_DMABUF.
+pub const MAX_RESPONSE_SIZE: usize = 64;
+
+/// Lowest VFD id a guest may allocate (*wire*); 0 is never valid.
+pub const GUEST_ID_MIN: u32 = 1;
+
+/// One past the highest VFD id our drivers allocate, as the known kernel driver does
+/// (`MAX_ALLOC`). It bounds the open VFDs created by one guest. Devices accept any id without the
+/// two top bits.
+pub const GUEST_ID_END: u32 = 0x800;
+
+/// Set in every VFD id the device allocates, clear in every id a guest allocates (*wire*).
+pub const HOST_ID_BIT: u32 = 1 << 30;
+
+/// Never set in a VFD id, in either direction (*wire*).
+pub const ILLEGAL_ID_BIT: u32 = 1 << 31;
+
+/// Size of the name field of VFD_NEW_CTX_NAMED (*wire*). A name of exactly this length has no
+/// terminator.
+pub const CONTEXT_NAME_SIZE: usize = 32;
+
+/// Most bytes held for a converted pipe in each direction before its source is left unread: the
+/// default capacity of a Linux pipe, so that a pumped pipe feels like a plain one.
+pub const PUMP_BUFFER_SIZE: usize = 64 * 1024;
+
+const _: () = {
+    assert!(MAX_CHUNK == 3968);
+    assert!(NO_PFN_SHMEM == 0x10_0000);
+    assert!(PAGE_SIZE == 1 << PAGE_SHIFT);
+};
