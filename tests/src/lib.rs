@@ -1,1 +1,43 @@
-//! Harness for tests with several real processes.
+//! Harness for tests, the demo and the benches: several real processes together.
+//!
+//! Everything is done as a user would do it: the real binaries, their command lines, their
+//! configuration files and their sockets, all below one temporary directory. Nothing here knows
+//! a wire format.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`dir`] | the temporary directory of one run |
+//! | [`bin`] | where the binaries are |
+//! | [`notify`] | a `NOTIFY_SOCKET`: readiness as an event |
+//! | [`process`] | [`Daemon`]: spawn, wait until ready, stop, log |
+//! | [`chain`] | [`Chain`]: memory server, devices, accept proxy, compositor for N app VMs |
+//! | [`app`] | programs in an app VM, under `sommelier` |
+//! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
+//! | [`picture`] | PNG pictures: read, compare, difference picture |
+//! | [`leak`] | descriptors, child processes and files left behind |
+//! | [`skip`] | tests that cannot run here say so and are counted |
+//! | [`wait`] | deadlines on events |
+//!
+//! Every wait has a deadline, and every process dies with the thread that started it, so a
+//! failing test leaves nothing running.
+
+pub mod app;
+pub mod bin;
+pub mod chain;
+pub mod ctl;
+pub mod dir;
+pub mod leak;
+pub mod notify;
+pub mod picture;
+pub mod process;
+pub mod skip;
+mod sys;
+pub mod wait;
+
+pub use app::App;
+pub use bin::Binaries;
+pub use chain::{AppVm, Chain, ChainBuilder, VmSpec};
+pub use ctl::CompositorCtl;
+pub use dir::TestDir;
+pub use picture::Picture;
+pub use process::{Command, Daemon};

@@ -1,0 +1,123 @@
+//! Programs in an app VM, under `sommelier`.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::chain::{AppVm, Chain};
+use crate::process::{Command, Daemon};
+
+/// One program under its own `sommelier`, or a client of a `sommelier --parent`.
+#[derive(Debug)]
+pub struct App {
+    process: Daemon,
+}
+
+impl App {
+    /// The started process: `sommelier` itself, or the program when it joined a parent.
+    pub fn process(&mut self) -> &mut Daemon {
+        &mut self.process
+    }
+}
+
+/// Variables of the tester's own desktop that would lead a program past the chain.
+const DESKTOP_VARIABLES: [&str; 4] = [
+    "WAYLAND_DISPLAY",
+    "WAYLAND_SOCKET",
+    "DISPLAY",
+    "SOMMELIER_DISPLAY",
+];
+
+/// The environment of a program in a VM: no desktop but the one given, its own runtime directory
+/// and home, a fixed locale.
+fn guest_environment(command: Command, runtime_dir: &Path) -> Command {
+    DESKTOP_VARIABLES
+        .iter()
+        .fold(command, |command, name| command.env_remove(name))
+        .env("XDG_RUNTIME_DIR", runtime_dir)
+        .env("XDG_CONFIG_HOME", runtime_dir)
+        .env("XDG_CACHE_HOME", runtime_dir)
+        .env("HOME", runtime_dir)
+        .env("LC_ALL", "C.UTF-8")
+        .env("NO_AT_BRIDGE", "1")
+}
+
+impl Chain {
+    /// `sommelier PROGRAM ARGS…` in an app VM, as a command to be changed or spawned.
+    ///
+    /// # Errors
+    /// When `sommelier` has not been built.
+    pub fn sommelier(&self, vm: &AppVm, name: &str) -> Result<Command> {
+        let sommelier = self.binaries().path("sommelier")?;
+        let log = format!("{}-{name}", vm.name());
+        let command = Command::new(log, sommelier, self.log_dir());
+        Ok(guest_environment(command, vm.runtime_dir()).env("VIRTIO_WL_DEVICE", vm.device()))
+    }
+
+    /// Starts `sommelier PROGRAM ARGS…` in an app VM. Does not wait for a window.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn<A: AsRef<OsStr>>(
+        &self,
+        vm: &AppVm,
+        program: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<App> {
+        let command = self
+            .sommelier(vm, &log_name(program))?
+            .arg(program)
+            .args(args);
+        Ok(App {
+            process: command.spawn()?,
+        })
+    }
+
+    /// Starts `sommelier --parent --socket=NAME` in an app VM and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn spawn_parent(&self, vm: &AppVm, socket: &str) -> Result<Daemon> {
+        self.sommelier(vm, &format!("parent-{socket}"))?
+            .arg("--parent")
+            .arg(format!("--socket={socket}"))
+            .arg("--sd-notify=READY=1")
+            .spawn_ready()
+    }
+
+    /// Starts a program in an app VM as a client of the Wayland socket `display`: the name of a
+    /// `sommelier --parent`'s socket, or the path of any other.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_client<A: AsRef<OsStr>>(
+        &self,
+        vm: &AppVm,
+        display: impl AsRef<OsStr>,
+        program: impl AsRef<OsStr>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<App> {
+        let name = format!(
+            "{}-{}",
+            vm.name(),
+            log_name(&program.as_ref().to_string_lossy())
+        );
+        let command = Command::new(name, program, self.log_dir());
+        let command = guest_environment(command, vm.runtime_dir())
+            .env("WAYLAND_DISPLAY", display)
+            .args(args);
+        Ok(App {
+            process: command.spawn()?,
+        })
+    }
+}
+
+/// The last component of a program's path, for the name of its log.
+fn log_name(program: &str) -> String {
+    Path::new(program)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,202 @@
+//! The compositor's control socket, through `virtio-wl-compositor ctl`.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::picture::Picture;
+use crate::wait::{self, Deadline};
+
+/// Asks one running compositor.
+#[derive(Clone, Debug)]
+pub struct CompositorCtl {
+    binary: PathBuf,
+    control: PathBuf,
+}
+
+/// A window as the compositor lists it.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// The entry as it was printed.
+    pub json: Value,
+}
+
+impl Window {
+    /// A text field, empty when missing.
+    fn text(&self, field: &str) -> &str {
+        self.json
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Name of the VM it belongs to.
+    pub fn vm(&self) -> &str {
+        self.text("vm")
+    }
+
+    /// Title given by the client.
+    pub fn title(&self) -> &str {
+        self.text("title")
+    }
+
+    /// Application id given by the client.
+    pub fn app_id(&self) -> &str {
+        self.text("app_id")
+    }
+
+    /// The client's content on the screen: x, y, width, height in pixels.
+    ///
+    /// # Errors
+    /// When the compositor printed none, or one that reaches off the screen's left or top.
+    pub fn content(&self) -> Result<Rect> {
+        self.rect("content")
+    }
+
+    /// The whole window with its frame.
+    ///
+    /// # Errors
+    /// As for [`Self::content`].
+    pub fn frame(&self) -> Result<Rect> {
+        self.rect("frame")
+    }
+
+    fn rect(&self, field: &str) -> Result<Rect> {
+        let side = |name: &str| -> Result<usize> {
+            let value = self.json.get(field).and_then(|rect| rect.get(name));
+            let value = value
+                .and_then(Value::as_u64)
+                .with_context(|| format!("no {field}.{name} in {}", self.json))?;
+            usize::try_from(value).context("coordinate")
+        };
+        Ok(Rect {
+            x: side("x")?,
+            y: side("y")?,
+            width: side("width")?,
+            height: side("height")?,
+        })
+    }
+}
+
+/// A rectangle of the screen in pixels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rect {
+    /// Left edge.
+    pub x: usize,
+    /// Top edge.
+    pub y: usize,
+    /// Width.
+    pub width: usize,
+    /// Height.
+    pub height: usize,
+}
+
+impl CompositorCtl {
+    /// `binary` is `virtio-wl-compositor`, `control` its control socket.
+    pub fn new(binary: PathBuf, control: PathBuf) -> Self {
+        Self { binary, control }
+    }
+
+    /// Runs one sub-command of `ctl`; what it printed.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<String> {
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("ctl")
+            .arg("--control")
+            .arg(&self.control)
+            .args(args)
+            .stdin(Stdio::null());
+        let output = command
+            .output()
+            .context("cannot run virtio-wl-compositor ctl")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("{:?}: {} ({})", command, said.trim(), output.status);
+        }
+        String::from_utf8(output.stdout).context("ctl output")
+    }
+
+    /// Writes the screen to `path`.
+    ///
+    /// # Errors
+    /// When the compositor or the file refuses.
+    pub fn screenshot(&self, path: &Path) -> Result<()> {
+        self.run([OsStr::new("screenshot"), path.as_os_str()])
+            .map(drop)
+    }
+
+    /// The screen as a picture; `path` is where the file is left.
+    ///
+    /// # Errors
+    /// When the compositor or the file refuses.
+    pub fn picture(&self, path: &Path) -> Result<Picture> {
+        self.screenshot(path)?;
+        Picture::read(path)
+    }
+
+    /// All windows.
+    ///
+    /// # Errors
+    /// When the compositor refuses.
+    pub fn windows(&self) -> Result<Vec<Window>> {
+        let text = self.run(["windows", "--json"])?;
+        let json: Value = serde_json::from_str(&text).context("list of windows")?;
+        let list = json.get("windows").unwrap_or(&json);
+        let list = list
+            .as_array()
+            .with_context(|| format!("not a list of windows: {text}"))?;
+        Ok(list
+            .iter()
+            .map(|json| Window { json: json.clone() })
+            .collect())
+    }
+
+    /// Waits until the windows are as `accept` wants them.
+    ///
+    /// # Errors
+    /// When they are not in time; with the windows there are.
+    pub fn wait_windows(
+        &self,
+        what: &str,
+        mut accept: impl FnMut(&[Window]) -> bool,
+    ) -> Result<Vec<Window>> {
+        let mut last = Vec::new();
+        let found = wait::until(what, Deadline::step(), || {
+            last = self.windows()?;
+            Ok(accept(&last).then(|| last.clone()))
+        });
+        found.with_context(|| format!("windows there are: {last:?}"))
+    }
+
+    /// Waits until the picture of the screen is as `accept` wants it.
+    ///
+    /// # Errors
+    /// When it is not in time; the last picture stays at `path`.
+    pub fn wait_picture(
+        &self,
+        what: &str,
+        path: &Path,
+        mut accept: impl FnMut(&Picture) -> bool,
+    ) -> Result<Picture> {
+        wait::until(what, Deadline::step(), || {
+            let picture = self.picture(path)?;
+            Ok(accept(&picture).then_some(picture))
+        })
+    }
+
+    /// `ctl input …`.
+    ///
+    /// # Errors
+    /// When the compositor refuses.
+    pub fn input<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<()> {
+        let mut all = vec![std::ffi::OsString::from("input")];
+        all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.run(all).map(drop)
+    }
+}
