@@ -1,6 +1,6 @@
 //! The compositor's control socket, through `virtio-wl-compositor ctl`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -157,21 +157,46 @@ impl CompositorCtl {
             .collect())
     }
 
-    /// Waits until the windows are as `accept` wants them.
+    /// `ctl wait …`: waits in the compositor, on its own events.
     ///
     /// # Errors
-    /// When they are not in time; with the windows there are.
-    pub fn wait_windows(
-        &self,
-        what: &str,
-        mut accept: impl FnMut(&[Window]) -> bool,
-    ) -> Result<Vec<Window>> {
-        let mut last = Vec::new();
-        let found = wait::until(what, Deadline::step(), || {
-            last = self.windows()?;
-            Ok(accept(&last).then(|| last.clone()))
-        });
-        found.with_context(|| format!("windows there are: {last:?}"))
+    /// When it is not so in time; with the windows there are.
+    pub fn wait<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<()> {
+        let mut all: Vec<OsString> = vec!["wait".into(), "--timeout".into()];
+        all.push(wait::STEP.as_secs().to_string().into());
+        all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        let waited = self.run(all);
+        waited
+            .map(drop)
+            .with_context(|| format!("windows there are: {:?}", self.windows()))
+    }
+
+    /// Waits until a VM has at least `count` windows.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub fn wait_windows(&self, vm: &str, count: usize) -> Result<()> {
+        self.wait(["windows", &count.to_string(), "--vm", vm])
+    }
+
+    /// Waits until a VM has no window.
+    ///
+    /// # Errors
+    /// When it still has one at the end of the time.
+    pub fn wait_no_windows(&self, vm: &str) -> Result<()> {
+        self.wait(["windows", "0", "--vm", vm, "--exactly"])
+    }
+
+    /// Waits for a window of a VM whose title contains `title`, and gives it.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub fn wait_title(&self, vm: &str, title: &str) -> Result<Window> {
+        self.wait(["windows", "1", "--vm", vm, "--title", title])?;
+        let mut windows = self.windows()?.into_iter();
+        windows
+            .find(|window| window.vm() == vm && window.title().contains(title))
+            .with_context(|| format!("no window of {vm} with the title {title}"))
     }
 
     /// Waits until the picture of the screen is as `accept` wants it.
@@ -195,7 +220,7 @@ impl CompositorCtl {
     /// # Errors
     /// When the compositor refuses.
     pub fn input<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<()> {
-        let mut all = vec![std::ffi::OsString::from("input")];
+        let mut all = vec![OsString::from("input")];
         all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self.run(all).map(drop)
     }

@@ -6,7 +6,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -35,7 +36,8 @@ impl Command {
     pub fn new(name: impl Into<String>, program: impl AsRef<OsStr>, log_dir: &Path) -> Self {
         let name = name.into();
         let mut inner = std::process::Command::new(program);
-        inner.stdin(Stdio::null());
+        // A group of its own: Ctrl-C on the terminal is for the one who started us to handle.
+        inner.stdin(Stdio::null()).process_group(0);
         sys::die_with_parent(&mut inner);
         let log = log_dir.join(format!("{name}.log"));
         Self { name, inner, log }
@@ -160,6 +162,11 @@ impl Daemon {
     /// Its process id. Stays reserved until the process has been waited for.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Readable once it has ended (a pidfd).
+    pub fn end_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// Its log file.

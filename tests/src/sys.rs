@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use nix::libc;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 /// A pidfd of a child: readable once the child has ended (pidfd_open(2)).
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
@@ -21,16 +21,18 @@ pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Lets the child be killed when the spawning *thread* ends, so that nothing outlives a test.
+/// Gives the child an empty signal mask, and lets it be killed when the spawning *thread* ends, so that nothing outlives a test.
 ///
 /// PR_SET_PDEATHSIG follows the thread, not the process: do not spawn from a short-lived helper
 /// thread.
 pub(crate) fn die_with_parent(command: &mut Command) {
     let parent = nix::unistd::getpid();
-    // SAFETY: only async-signal-safe calls (prctl, getppid, _exit by error) run in the child.
+    // SAFETY: only async-signal-safe calls (prctl, sigmask, getppid) run in the child.
     unsafe {
         command.pre_exec(move || {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // A mask set for our own signalfd is not meant for the child.
+            SigSet::empty().thread_set_mask()?;
             // The parent may have died before the line above.
             if nix::unistd::getppid() != parent {
                 return Err(io::Error::from(io::ErrorKind::BrokenPipe));

@@ -1,3 +1,56 @@
-//! Entry point.
+//! `cargo xtask`: installs what is needed, builds, runs, tests and measures virtio-wl.
+//!
+//! * `deps`: the Debian packages, and installing the missing ones
+//! * `cargo`: building the workspace
+//! * `demo`: two app VMs and their windows, as a picture
+//! * `test`: everything that can be checked here, with counts
+//! * `interrupt`: Ctrl-C as an event, so that everything is stopped in order
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal"
+)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod cargo;
+mod demo;
+mod deps;
+mod interrupt;
+mod test;
+
+/// Installs, builds, runs, tests and measures virtio-wl.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Windows of two app VMs side by side, as a screenshot
+    Demo(demo::Args),
+    /// Run every check and test, with counts
+    Test(test::Args),
+    /// Install the Debian packages that are missing
+    InstallDeps,
+}
+
+fn run() -> Result<ExitCode> {
+    match Args::parse().task {
+        Task::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Test(args) => test::run(&args),
+        Task::InstallDeps => deps::require(deps::ALL).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

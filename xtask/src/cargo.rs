@@ -1,0 +1,57 @@
+//! Building the workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use integration_tests::Binaries;
+
+/// A cargo command at the root of the workspace, with the cargo that runs us.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .to_path_buf()
+}
+
+/// The directory cargo builds into.
+///
+/// # Errors
+/// When our own path is unknown.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    // …/target/debug/xtask
+    let exe = std::env::current_exe().context("path of the running binary")?;
+    let dir = exe
+        .parent()
+        .and_then(Path::parent)
+        .context("target directory")?;
+    Ok(dir.to_path_buf())
+}
+
+/// Builds all binaries in release mode; cargo's own progress goes to the terminal.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn build_release() -> Result<Binaries> {
+    let status = cargo()
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--bins",
+        ])
+        .args(["--exclude", "xtask"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "the build failed");
+    Ok(Binaries::in_dir(target_dir()?.join("release")))
+}

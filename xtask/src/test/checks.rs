@@ -1,0 +1,46 @@
+//! Checks of the text: formatting, lints, documentation, licences.
+
+use anyhow::Result;
+use integration_tests::bin;
+
+use super::report::Report;
+use crate::cargo::cargo;
+
+pub(super) fn run(report: &mut Report) -> Result<()> {
+    println!("checks");
+    let mut fmt = cargo();
+    fmt.args(["fmt", "--all", "--check"]);
+    report.check("rustfmt", fmt)?;
+
+    let mut clippy = cargo();
+    clippy.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    report.check("clippy", clippy)?;
+
+    let mut doc = cargo();
+    doc.args([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    report.check("rustdoc", doc)?;
+
+    if bin::in_path("cargo-deny").is_some() {
+        let mut deny = cargo();
+        deny.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+        report.check("cargo deny", deny)?;
+    } else {
+        report.skip("cargo deny: cargo-deny is not installed (cargo install cargo-deny)");
+    }
+    Ok(())
+}
