@@ -80,6 +80,18 @@ pub const HOST_ID_BIT: u32 = 1 << 30;
 /// Never set in a VFD id, in either direction (*wire*).
 pub const ILLEGAL_ID_BIT: u32 = 1 << 31;
 
+/// Balance each VFD starts with under [`Features::CREDIT`]: about what a Unix stream socket holds
+/// (`net.core.wmem_default`, 208 KiB), so that a reader who is late notices no difference.
+///
+/// [`Features::CREDIT`]: crate::wire::Features::CREDIT
+pub const INITIAL_CREDIT: u32 = 256 * 1024;
+
+/// Units each received VFD costs under [`Features::CREDIT`], which bounds the VFDs that wait unread
+/// on one VFD to 256 and one message.
+///
+/// [`Features::CREDIT`]: crate::wire::Features::CREDIT
+pub const CREDIT_PER_VFD: u32 = 1024;
+
 /// Size of the name field of VFD_NEW_CTX_NAMED (*wire*). A name of exactly this length has no
 /// terminator.
 pub const CONTEXT_NAME_SIZE: usize = 32;

@@ -132,6 +132,16 @@ wire_structs! {
         id_or_seqno: U64,
     }
 
+    /// VFD_CREDIT.
+    CtrlCredit(16) {
+        /// Common header.
+        header: CtrlHeader,
+        /// The VFD whose balance rises.
+        vfd_id: U32,
+        /// By how many units, see [`Features::CREDIT`](super::Features::CREDIT).
+        units: U32,
+    }
+
     /// VFD_DMABUF_SYNC.
     CtrlSync(16) {
         /// Common header.

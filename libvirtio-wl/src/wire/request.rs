@@ -6,7 +6,7 @@ use super::{
     ContextName, DmabufLayout, DmabufSync, Features, MsgType, ParseError, PipeDirection, SendKind,
     VfdFlags, VfdId,
     layout::{
-        CtrlHeader, CtrlId, CtrlNewDmabuf, CtrlNewHead, CtrlNewNamed, CtrlSend, CtrlSync,
+        CtrlCredit, CtrlHeader, CtrlId, CtrlNewDmabuf, CtrlNewHead, CtrlNewNamed, CtrlSend, CtrlSync,
         ForeignV1, ForeignV2,
     },
 };
@@ -71,6 +71,16 @@ pub enum Request<'a> {
         items: Vec<SendItem>,
         /// Bytes to send.
         data: &'a [u8],
+    },
+    /// VFD_CREDIT; an unknown command without [`Features::CREDIT`]. Answered with
+    /// [`Response::Ok`](super::Response::Ok), or
+    /// [`Response::InvalidId`](super::Response::InvalidId) for a VFD that cannot be received from.
+    Credit {
+        /// The VFD whose balance rises.
+        id: VfdId,
+        /// By how much. A device caps the balance at twice
+        /// [`INITIAL_CREDIT`](crate::limits::INITIAL_CREDIT).
+        units: u32,
     },
     /// VFD_DMABUF_SYNC.
     DmabufSync {
@@ -146,6 +156,13 @@ impl<'a> Request<'a> {
             }
             MsgType::VfdSend => parse_send(bytes),
             MsgType::VfdSendForeignId => parse_send_foreign(bytes, features),
+            MsgType::VfdCredit if features.contains(Features::CREDIT) => {
+                let message = limited::<CtrlCredit>(bytes, size_of::<CtrlCredit>())?;
+                Ok(Self::Credit {
+                    id: VfdId::new(message.vfd_id.get())?,
+                    units: message.units.get(),
+                })
+            }
             MsgType::VfdDmabufSync => {
                 let message = limited::<CtrlSync>(bytes, size_of::<CtrlSync>())?;
                 let raw = message.flags.get();
@@ -203,6 +220,14 @@ impl<'a> Request<'a> {
                 }
                 out.extend_from_slice(data);
             }
+            Self::Credit { id, units } => out.extend_from_slice(
+                CtrlCredit {
+                    header: header(MsgType::VfdCredit),
+                    vfd_id: id.get().into(),
+                    units: (*units).into(),
+                }
+                .as_bytes(),
+            ),
             Self::DmabufSync { id, flags } => out.extend_from_slice(
                 CtrlSync {
                     header: header(MsgType::VfdDmabufSync),

@@ -15,6 +15,20 @@ bitflags! {
         const SEND_FENCES = 1 << 2;
         /// `pfn` is an offset in shared memory region 0, not a guest-physical page number.
         const USE_SHMEM = 1 << 3;
+        /// Flow control per VFD, an extension of this project: extensions count down from the last
+        /// bit below virtio's own. A device offers it only if it keeps the rules below.
+        ///
+        /// Each VFD the guest can receive from starts with a balance of
+        /// [`INITIAL_CREDIT`](crate::limits::INITIAL_CREDIT). A VFD_RECV takes from it as many units
+        /// as it has data bytes, and [`CREDIT_PER_VFD`](crate::limits::CREDIT_PER_VFD) for each VFD
+        /// it names; VFD_NEW and VFD_HUP cost nothing. The device sends a VFD_RECV only while the
+        /// balance is positive (so it overshoots by at most one message) and otherwise leaves that
+        /// VFD's host file unread. The guest copies everything out of the `in` buffers at once,
+        /// gives the buffers back, and adds to the balance with [`Request::Credit`] as its reader
+        /// consumes. So a VFD that nobody reads pauses itself and nothing else.
+        ///
+        /// [`Request::Credit`]: super::Request::Credit
+        const CREDIT = 1 << 23;
     }
 }
 
@@ -103,6 +117,8 @@ wire_enum! {
         VfdSendForeignId = 0x109,
         /// Guest: connect to a named context.
         VfdNewCtxNamed = 0x10a,
+        /// Guest: the device may send more from this VFD; needs [`Features::CREDIT`].
+        VfdCredit = 0x180,
         /// Reply: done.
         RespOk = 0x1000,
         /// Reply: created, see the fields.
