@@ -7,6 +7,7 @@
 //! | [`label`] | what the host says of a VM: name, id, colour |
 //! | [`accept_record`] | how the host announces connections |
 //! | [`memfd_request`] | how a guest asks the host for memory |
+//! | `host` | what the host daemons share (feature `host`) |
 //! | `driver` | the seam below the API: the guest kernel's driver, or this process as the guest |
 //! | [`address`](DeviceAddress) | which device to open |
 //! | `error` | errors of the API |
@@ -17,6 +18,8 @@ mod address;
 #[allow(dead_code)]
 mod driver;
 mod error;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod label;
 pub mod limits;
 pub mod memfd_request;

@@ -1,0 +1,60 @@
+//! The file fence.
+
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use super::{FileFence, SandboxError};
+
+/// The newest landlock version whose rights are asked for (Linux 6.12: scopes). Older
+/// kernels give what they have; a newer constant must be tried before it is used.
+const NEWEST: ABI = ABI::V6;
+
+/// What a daemon may do with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsAccess {
+    /// Read the file, or all files below the directory.
+    Read,
+    /// Read and write the file, or files below the directory, but make or remove none.
+    Write,
+    /// Make and remove sockets in the directory. (Connecting to one is not landlock's
+    /// business: that needs the socket's own permissions only.)
+    Sockets,
+}
+
+impl FsAccess {
+    fn rights(self) -> BitFlags<AccessFs> {
+        match self {
+            Self::Read => AccessFs::ReadFile | AccessFs::ReadDir,
+            Self::Write => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile,
+            Self::Sockets => AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile,
+        }
+    }
+}
+
+pub(super) fn restrict(paths: &[(PathBuf, FsAccess)]) -> Result<FileFence, SandboxError> {
+    let mut ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    for (path, access) in paths {
+        let fd = PathFd::new(path).map_err(|source| SandboxError::Path {
+            path: path.clone(),
+            source,
+        })?;
+        let mut rights = access.rights();
+        if !path.is_dir() {
+            rights &= AccessFs::from_file(NEWEST);
+        }
+        ruleset = ruleset.add_rule(PathBeneath::new(fd, rights))?;
+    }
+    Ok(match ruleset.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => FileFence::Full,
+        RulesetStatus::PartiallyEnforced => FileFence::Partial,
+        RulesetStatus::NotEnforced => FileFence::Missing,
+    })
+}
