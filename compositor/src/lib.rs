@@ -4,16 +4,21 @@
 //! one to another. Around every window the compositor draws a frame with the
 //! VM's name and colour, outside anything the client can reach.
 //!
+//! * [`args`], [`config`]: the command line, as typed and checked
+//! * [`control`]: the control socket and `ctl`
 //! * [`core`]: windows, focus, stacking, grabs; no Wayland, no Smithay
 //! * [`frame`]: labels, borders and their pixels
-//! * [`input`]: what the user does
+//! * [`input`]: what the user does; [`keymap`]: which keys type which text
 //! * [`state`]: the parts together, and what the control socket may do
 //! * [`run`]: the event loop
 
+pub mod args;
 pub mod config;
+pub mod control;
 pub mod core;
 pub mod frame;
 pub mod input;
+pub mod keymap;
 pub mod label;
 pub mod run;
 pub mod screenshot;

@@ -1,0 +1,143 @@
+//! The asking side of the control socket; blocking.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::protocol::{Reply, Request};
+use super::sys::recv_with_fd;
+use crate::screenshot::Picture;
+
+/// How long an answer may take on top of what a request asks for. A compositor
+/// that is alive answers within a frame.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest reply read, in bytes: far above a list of all windows there can be.
+const MAX_REPLY_BYTES: usize = 64 << 20;
+
+/// Largest picture read, in pixels: a monitor of the largest size allowed.
+const MAX_PIXELS: u64 = 16_384 * 16_384;
+
+/// Why a request got no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("no compositor answers on {} (started with --control?)", path.display())]
+    Connect {
+        /// The control socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection failed.
+    #[error("control connection failed")]
+    Io(#[from] io::Error),
+    /// The compositor went away without an answer.
+    #[error("the compositor closed the connection")]
+    Closed,
+    /// The answer makes no sense.
+    #[error("unexpected answer: {0}")]
+    Unexpected(String),
+    /// The compositor said no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A connection to a compositor's control socket.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Connects to the control socket at `path`.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn connect(path: &Path) -> Result<Self, ClientError> {
+        let stream = UnixStream::connect(path).map_err(|source| ClientError::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self { stream })
+    }
+
+    /// Sends one request and waits for its reply. A refusal is an error.
+    ///
+    /// # Errors
+    /// When the compositor refuses, or does not answer in time.
+    pub fn request(&mut self, request: &Request) -> Result<(Reply, Option<OwnedFd>), ClientError> {
+        let asked = match request {
+            Request::Wait { timeout_ms, .. } => Duration::from_millis(*timeout_ms),
+            _ => Duration::ZERO,
+        };
+        self.stream.set_read_timeout(Some(asked + PATIENCE))?;
+        let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
+        line.push(b'\n');
+        self.stream.write_all(&line)?;
+        let (line, fd) = self.read_line()?;
+        match serde_json::from_slice(&line) {
+            Ok(Reply::Error { message }) => Err(ClientError::Refused(message)),
+            Ok(reply) => Ok((reply, fd)),
+            Err(error) => Err(ClientError::Unexpected(error.to_string())),
+        }
+    }
+
+    /// The screen, after all that is committed by now has been drawn.
+    ///
+    /// # Errors
+    /// As for [`Self::request`].
+    pub fn screenshot(&mut self) -> Result<Picture, ClientError> {
+        match self.request(&Request::Screenshot {})? {
+            (Reply::Screenshot { width, height }, Some(memory)) => {
+                read_picture(memory, width, height)
+            }
+            (reply, _) => Err(ClientError::Unexpected(format!("{reply:?}"))),
+        }
+    }
+
+    fn read_line(&self) -> Result<(Vec<u8>, Option<OwnedFd>), ClientError> {
+        let mut line = Vec::new();
+        let mut fd = None;
+        let mut chunk = [0; 16 * 1024];
+        while !line.ends_with(b"\n") {
+            let (n, received) = recv_with_fd(&self.stream, &mut chunk)?;
+            fd = received.or(fd);
+            if n == 0 {
+                return Err(ClientError::Closed);
+            }
+            line.extend_from_slice(&chunk[..n]);
+            if line.len() > MAX_REPLY_BYTES {
+                return Err(ClientError::Unexpected("an endless line".to_owned()));
+            }
+        }
+        Ok((line, fd))
+    }
+}
+
+fn read_picture(memory: OwnedFd, width: u32, height: u32) -> Result<Picture, ClientError> {
+    let count = u64::from(width) * u64::from(height);
+    let Some(bytes) = usize::try_from(count * 4)
+        .ok()
+        .filter(|_| count <= MAX_PIXELS)
+    else {
+        return Err(ClientError::Unexpected(format!(
+            "a picture of {width}x{height}"
+        )));
+    };
+    let mut buffer = vec![0; bytes];
+    File::from(memory).read_exact_at(&mut buffer, 0)?;
+    let pixels = buffer
+        .chunks_exact(4)
+        .map(|pixel| u32::from_ne_bytes([pixel[0], pixel[1], pixel[2], pixel[3]]));
+    Ok(Picture {
+        width,
+        height,
+        pixels: pixels.collect(),
+    })
+}
