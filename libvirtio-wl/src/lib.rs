@@ -14,19 +14,35 @@
 
 pub mod accept_record;
 mod address;
-// Taken away with the first user of the seam.
-#[allow(dead_code)]
+mod channel;
+mod convert;
+mod device;
+mod dispatcher;
 mod driver;
 mod error;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod label;
 pub mod limits;
+mod listener;
+mod mapping;
 pub mod memfd_request;
+mod memory;
+mod memory_server;
+mod pump;
+mod stream;
+mod vfd;
+mod wait;
 pub mod wire;
 
 pub use self::{
     address::{AddressError, DEVICE_VARIABLE, DeviceAddress},
+    channel::{Channel, MsgFlags},
+    device::Device,
     error::{Error, Result},
+    listener::{Listener, Peer},
+    mapping::Mapping,
+    memory::Memory,
+    vfd::Vfd,
     wire::{ContextName, PipeDirection, VfdKind},
 };

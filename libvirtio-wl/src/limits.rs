@@ -3,6 +3,8 @@
 //! Values marked *wire* are fixed by existing drivers and devices and cannot change. The others are
 //! our own choice. All sizes are in bytes unless a name says otherwise.
 
+use std::time::Duration;
+
 /// Virtio device ID of virtio_wl (*wire*). It was never assigned by the virtio specification; the
 /// modern PCI device id is `0x1040 + 63 = 0x107f`.
 pub const VIRTIO_ID_WL: u32 = 63;
@@ -96,9 +98,25 @@ pub const CREDIT_PER_VFD: u32 = 1024;
 /// terminator.
 pub const CONTEXT_NAME_SIZE: usize = 32;
 
-/// Most bytes held for a converted pipe in each direction before its source is left unread: the
-/// default capacity of a Linux pipe, so that a pumped pipe feels like a plain one.
-pub const PUMP_BUFFER_SIZE: usize = 64 * 1024;
+/// Largest memory VFD: whole pages whose size fits the 32-bit field of the messages.
+pub const MAX_MEMORY_SIZE: u64 = (1 << 32) - PAGE_SIZE;
+
+/// Most VFDs held for one channel whose bytes have not arrived: what Linux carries in one message
+/// (`SCM_MAX_FD`). Only a faulty or hostile peer gets there, since every message of a stream socket
+/// has a byte.
+pub const MAX_PARKED_VFDS: usize = 253;
+
+/// How long an allocation waits for the host's memory server before it fails. The server answers
+/// within a millisecond; this bounds the harm of one that has stopped.
+pub const MEMORY_SERVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most pipes pumped at once by one device. Each costs three descriptors of this process; a peer
+/// that keeps its ends open must not use up more of them than this.
+pub const MAX_PUMPED_PIPES: usize = 256;
+
+/// How soon a pumped pipe is tried again when the driver had no room for its data and offers
+/// nothing to wait for.
+pub const PUMP_RETRY: Duration = Duration::from_millis(5);
 
 const _: () = {
     assert!(MAX_CHUNK == 3968);

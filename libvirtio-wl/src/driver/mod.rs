@@ -19,6 +19,8 @@ use crate::wire::{ContextName, PipeDirection, VfdKind};
 #[cfg(feature = "user-driver")]
 pub(crate) mod user;
 
+pub(crate) mod kernel;
+
 /// A VFD that a driver made or received.
 #[derive(Debug)]
 pub(crate) struct NewVfd {
@@ -76,11 +78,17 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     /// What a file descriptor is; `None` when it is no VFD of this driver.
     fn identify(&self, fd: BorrowedFd<'_>) -> io::Result<Option<VfdKind>>;
 
+    /// Whether a file descriptor is a VFD of this driver, where its kind takes longer to find out.
+    fn is_vfd(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
+        Ok(self.identify(fd)?.is_some())
+    }
+
     /// What to poll (level-triggered, readable) before calling [`dispatch`](Self::dispatch); `None`
     /// when VFDs become readable by themselves.
     fn event_fd(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Moves what the device has sent to the VFDs it is for. Never blocks. An error means that the
+    /// Moves what the device has sent to the VFDs it is for. Never blocks, and may be called by any
+    /// thread at any time, also by several at once. An error means that the
     /// device is gone; all VFDs have hung up then.
     fn dispatch(&self) -> io::Result<()>;
 }

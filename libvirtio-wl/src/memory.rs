@@ -1,0 +1,63 @@
+//! Shared memory.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use crate::mapping::Mapping;
+
+/// Shared memory: a VFD that can be mapped and sent.
+///
+/// Map it shared and from offset 0, with [`map`](Self::map) or mmap(2) on its descriptor. What the
+/// guest kernel's driver hands out is no ordinary file: it cannot be resized, read or written, its
+/// mappings cannot grow, and only offset 0 may be mapped. Code that must run in a VM keeps to that
+/// with the embedded driver too.
+#[derive(Debug)]
+pub struct Memory {
+    fd: OwnedFd,
+    size: u64,
+}
+
+impl Memory {
+    pub(crate) fn new(fd: OwnedFd, size: u64) -> Self {
+        Self { fd, size }
+    }
+
+    /// Size in bytes. It never changes, and need not be a multiple of the page size when the memory
+    /// was received; mapping up to the end of the last page is possible.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Maps all of it for reading and writing.
+    ///
+    /// Memory received from a peer may be read-only on the host, where this guest's writes are then
+    /// lost or worse: write only to memory that this process allocated or whose protocol says so.
+    ///
+    /// # Errors
+    ///
+    /// The errno of mmap(2).
+    pub fn map(&self) -> io::Result<Mapping> {
+        let len = usize::try_from(self.size)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+        Mapping::new(self.fd.as_fd(), len)
+    }
+
+    /// The descriptor.
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<Memory> for OwnedFd {
+    fn from(memory: Memory) -> Self {
+        memory.fd
+    }
+}

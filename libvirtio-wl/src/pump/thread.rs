@@ -1,0 +1,113 @@
+//! The thread that carries.
+
+use std::{
+    os::fd::AsFd,
+    sync::{Arc, Weak},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{Job, Shared, job::Progress};
+use crate::{device::lock, driver::Driver, limits::PUMP_RETRY};
+
+/// A job of which poll(2) said nothing.
+const NOTHING: [PollFlags; 2] = [PollFlags::empty(); 2];
+
+/// Carries until the device is closed and nothing is left to carry.
+pub(super) fn run(shared: &Shared, driver: &Weak<dyn Driver>) {
+    let mut jobs: Vec<Job> = Vec::new();
+    // Held while there is something to carry.
+    let mut held: Option<Arc<dyn Driver>> = None;
+    loop {
+        let closed = {
+            let mut inbox = lock(&shared.inbox);
+            inbox.unfinished = inbox.new.len() + jobs.len();
+            jobs.append(&mut inbox.new);
+            inbox.closed
+        };
+        if jobs.is_empty() {
+            held = None;
+            if closed {
+                return;
+            }
+        } else if held.is_none() {
+            held = driver.upgrade();
+        }
+        let Some(revents) = wait(shared, &jobs, held.as_deref(), closed) else {
+            return;
+        };
+        let Some(driver) = held.as_deref() else {
+            // The device went between the arrival of a job and its first turn.
+            jobs.clear();
+            continue;
+        };
+        let mut revents = revents.into_iter();
+        jobs.retain_mut(|job| {
+            let [vfd, pipe] = revents.next().unwrap_or(NOTHING);
+            if vfd.is_empty() && pipe.is_empty() && !job.is_starved() {
+                return true;
+            }
+            job.step(driver, vfd, pipe) == Progress::More
+        });
+    }
+}
+
+/// Waits for something to do; what happened to the VFD and to the pipe of each job.
+///
+/// `None` when the kernel refuses to poll, after which nothing can be done.
+fn wait(
+    shared: &Shared,
+    jobs: &[Job],
+    driver: Option<&dyn Driver>,
+    closed: bool,
+) -> Option<Vec<[PollFlags; 2]>> {
+    let mut fds = vec![PollFd::new(shared.wake.as_fd(), PollFlags::POLLIN)];
+    // An open device is dispatched by its owner.
+    let events = driver
+        .filter(|_| closed)
+        .and_then(|driver| driver.event_fd());
+    fds.extend(events.map(|events| PollFd::new(events, PollFlags::POLLIN)));
+    let first = fds.len();
+    let mut asked = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let interest = job.interest();
+        asked.push(interest.each_ref().map(Option::is_some));
+        fds.extend(interest.into_iter().flatten());
+    }
+    let timeout = if jobs.iter().any(Job::is_starved) {
+        PollTimeout::try_from(PUMP_RETRY).unwrap_or(PollTimeout::MAX)
+    } else {
+        PollTimeout::NONE
+    };
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => {
+            tracing::error!("cannot poll pipes: {errno}");
+            return None;
+        }
+    }
+    let happened = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::empty());
+    if !happened(&fds[0]).is_empty() {
+        // Only the count is of interest, and it not at all.
+        let _ = shared.wake.read();
+    }
+    if let Some(driver) = driver
+        && first == 2
+        && !happened(&fds[1]).is_empty()
+        && let Err(error) = driver.dispatch()
+    {
+        // All VFDs have hung up, so the jobs end by themselves.
+        tracing::debug!("the device is gone: {error}");
+    }
+    let mut polled = fds[first..].iter().map(happened);
+    let mut take = |asked: bool| {
+        asked
+            .then(|| polled.next())
+            .flatten()
+            .unwrap_or(PollFlags::empty())
+    };
+    Some(asked.into_iter().map(|job| job.map(&mut take)).collect())
+}
