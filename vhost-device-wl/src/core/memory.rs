@@ -1,0 +1,456 @@
+//! Shared memory: created here, received from peers, seen by the guest.
+//!
+//! Two rules keep the guest's mapping harmless. A mapped file can never become
+//! shorter, because an access past its end is a fault no virtual machine survives.
+//! And memory the guest must not change is never mapped at all: no frontend is
+//! known to enforce a read-only mapping, so the guest gets its own copy.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{self, fstatfs};
+use nix::unistd::ftruncate;
+
+use super::quota::{Charge, Quota, Resource};
+use super::window::{PAGE, Window};
+
+#[cfg(test)]
+mod tests;
+
+/// Freed mappings kept for reuse: a map or unmap costs a round trip to the
+/// frontend, and more the more mappings are live.
+const MAX_IDLE: usize = 16;
+
+/// Bytes of address space the idle mappings may cover together. Their pages are
+/// given back when they become idle.
+const MAX_IDLE_BYTES: u64 = 64 << 20;
+
+/// Bytes copied at once from a file that cannot be shared.
+const COPY_CHUNK: usize = 256 * 1024;
+
+/// Makes a file visible to the guest, in the shared memory region.
+pub trait MemoryPort: Send + Sync {
+    /// Maps the first `len` bytes of `fd` at `offset` of the region. Both are whole pages.
+    ///
+    /// # Errors
+    /// Whatever kept the guest from seeing it.
+    fn map(&self, fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Undoes [`MemoryPort::map`].
+    ///
+    /// # Errors
+    /// The range must then not be used again.
+    fn unmap(&self, offset: u64, len: u64) -> io::Result<()>;
+}
+
+/// Where new guest memory comes from.
+pub trait MemorySource: Send {
+    /// A file of exactly `size` bytes that can neither shrink nor grow, and is
+    /// not executable.
+    ///
+    /// # Errors
+    /// When a quota or the host's memory is used up.
+    fn create(&mut self, size: u64) -> io::Result<OwnedFd>;
+}
+
+/// Memory of a VFD.
+#[derive(Debug)]
+pub struct Block {
+    fd: Arc<OwnedFd>,
+    size: u64,
+    len: u64,
+    offset: Option<u64>,
+    charge: Option<Charge>,
+    /// A peer may hold it, or did give it to us: its pages are not ours to reuse.
+    shared: bool,
+}
+
+impl Block {
+    /// The file.
+    #[must_use]
+    pub fn fd(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
+
+    /// Exact size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where the guest sees it in the region; `None` when it does not.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.offset
+    }
+
+    /// The file to pass on; from now on others may hold it.
+    pub fn share(&mut self) -> Arc<OwnedFd> {
+        self.shared = true;
+        Arc::clone(&self.fd)
+    }
+}
+
+/// Why memory was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// Empty, larger than 32 bits can say, or not sizeable at all.
+    #[error("memory of {0} bytes cannot be shared")]
+    Size(u64),
+    /// The VM holds too much already.
+    #[error(transparent)]
+    Quota(#[from] super::quota::Exceeded),
+    /// No free range in the region.
+    #[error("no room for {0} bytes in the shared memory region")]
+    WindowFull(u64),
+    /// By policy, a copy is not wanted.
+    #[error("memory that cannot be sealed against shrinking is refused")]
+    Refused,
+    /// Reading it could block for as long as some file server likes.
+    #[error("memory on a file system of type {0:#x} is not read")]
+    FileSystem(i64),
+    /// The host or the frontend failed.
+    #[error("memory operation failed")]
+    Io(#[from] io::Error),
+}
+
+impl From<nix::Error> for MemoryError {
+    fn from(e: nix::Error) -> Self {
+        MemoryError::Io(e.into())
+    }
+}
+
+/// What to do with writable memory that cannot be sealed against shrinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ForeignMemory {
+    /// Give the guest a copy as of now.
+    #[default]
+    Copy,
+    /// Give it a dead VFD.
+    Refuse,
+}
+
+/// All memory of one guest: region, files and charges.
+pub struct MemoryStore {
+    window: Window,
+    port: Arc<dyn MemoryPort>,
+    source: Option<Box<dyn MemorySource>>,
+    quota: Arc<Quota>,
+    foreign: ForeignMemory,
+    idle: VecDeque<Block>,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("window", &self.window)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// A store for a region of `window` bytes. Without `source`, memory is made
+    /// here and charged to `quota`.
+    #[must_use]
+    pub fn new(
+        window: u64,
+        port: Arc<dyn MemoryPort>,
+        source: Option<Box<dyn MemorySource>>,
+        quota: Arc<Quota>,
+        foreign: ForeignMemory,
+    ) -> Self {
+        MemoryStore {
+            window: Window::new(window),
+            port,
+            source,
+            quota,
+            foreign,
+            idle: VecDeque::new(),
+        }
+    }
+
+    /// New zeroed memory of `size` bytes rounded up to pages, visible to the guest.
+    ///
+    /// # Errors
+    /// [`MemoryError`]; nothing is held then.
+    pub fn allocate(&mut self, size: u64) -> Result<Block, MemoryError> {
+        let len = pages(size)?;
+        if let Some(at) = self.idle.iter().position(|block| block.len == len) {
+            if let Some(block) = self.idle.remove(at) {
+                return Ok(block);
+            }
+        }
+        let (fd, charge) = if let Some(source) = &mut self.source {
+            (source.create(len)?, None)
+        } else {
+            let charge = self.charge(len)?;
+            (create_sealed(len)?, Some(charge))
+        };
+        let mut block = Block {
+            fd: Arc::new(fd),
+            size: len,
+            len,
+            offset: None,
+            charge,
+            shared: false,
+        };
+        self.expose(&mut block)?;
+        Ok(block)
+    }
+
+    /// Memory from a peer: mapped when that is safe, else copied.
+    ///
+    /// # Errors
+    /// [`MemoryError`]. The caller tells the guest that there is something it
+    /// cannot have.
+    pub fn adopt(&mut self, fd: OwnedFd, writable: bool) -> Result<Block, MemoryError> {
+        let size = size_of_file(&fd)?;
+        let len = pages(size)?;
+        if writable && size == len && seal_against_shrinking(&fd) {
+            // The size from before the seal may be stale.
+            if size_of_file(&fd)? >= len {
+                let mut block = Block {
+                    fd: Arc::new(fd),
+                    size,
+                    len,
+                    offset: None,
+                    charge: None,
+                    shared: true,
+                };
+                self.expose(&mut block)?;
+                return Ok(block);
+            }
+        }
+        if writable && self.foreign == ForeignMemory::Refuse && !is_write_sealed(&fd) {
+            return Err(MemoryError::Refused);
+        }
+        self.copy(&fd, size, len)
+    }
+
+    /// Takes a block back: its mapping ends, or waits for the next of its size.
+    pub fn release(&mut self, mut block: Block) {
+        if !block.shared && block.offset.is_some() && self.source.is_none() && clear(&block) {
+            self.idle.push_back(block);
+            while self.idle.len() > MAX_IDLE || self.idle_bytes() > MAX_IDLE_BYTES {
+                self.evict();
+            }
+            return;
+        }
+        self.hide(&mut block);
+    }
+
+    /// Forgets all idle mappings.
+    pub fn clear(&mut self) {
+        while self.evict() {}
+    }
+
+    /// Starts over for a new driver, whose frontend has dropped all mappings.
+    pub fn reset(&mut self) {
+        self.idle.clear();
+        self.window = Window::new(self.window.len());
+    }
+
+    fn copy(&mut self, from: &OwnedFd, size: u64, len: u64) -> Result<Block, MemoryError> {
+        let fs = fstatfs(from)?.filesystem_type();
+        if !never_blocks(fs) {
+            return Err(MemoryError::FileSystem(fs.0 as i64));
+        }
+        let charge = self.charge(len)?;
+        let fd = create(len)?;
+        copy_bytes(from, &fd, size)?;
+        seal(&fd)?;
+        let mut block = Block {
+            fd: Arc::new(fd),
+            size,
+            len,
+            offset: None,
+            charge: Some(charge),
+            shared: true,
+        };
+        self.expose(&mut block)?;
+        Ok(block)
+    }
+
+    fn charge(&mut self, len: u64) -> Result<Charge, MemoryError> {
+        loop {
+            match self.quota.charge(Resource::Memory, len) {
+                Ok(charge) => return Ok(charge),
+                Err(_) if self.evict() => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    fn expose(&mut self, block: &mut Block) -> Result<(), MemoryError> {
+        let offset = loop {
+            match self.window.take(block.len) {
+                Some(offset) => break offset,
+                None if self.evict() => {}
+                None => return Err(MemoryError::WindowFull(block.len)),
+            }
+        };
+        if let Err(e) = self.port.map(block.fd.as_fd(), offset, block.len) {
+            // A refused request left nothing mapped.
+            self.window.give(offset, block.len);
+            return Err(e.into());
+        }
+        block.offset = Some(offset);
+        Ok(())
+    }
+
+    fn hide(&mut self, block: &mut Block) {
+        let Some(offset) = block.offset.take() else {
+            return;
+        };
+        match self.port.unmap(offset, block.len) {
+            Ok(()) => self.window.give(offset, block.len),
+            // The guest may still see it there: never use the range again.
+            Err(error) => tracing::warn!(offset, len = block.len, %error, "cannot unmap"),
+        }
+    }
+
+    fn evict(&mut self) -> bool {
+        match self.idle.pop_front() {
+            Some(mut block) => {
+                self.hide(&mut block);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn idle_bytes(&self) -> u64 {
+        self.idle.iter().map(|block| block.len).sum()
+    }
+}
+
+/// Page-rounded length of memory that can be described in 32 bits.
+fn pages(size: u64) -> Result<u64, MemoryError> {
+    if size == 0 || size > u64::from(u32::MAX) {
+        return Err(MemoryError::Size(size));
+    }
+    let len = size.next_multiple_of(PAGE);
+    // A whole 4 GiB fits no region that also has an address for "none".
+    if len > u64::from(u32::MAX) {
+        return Err(MemoryError::Size(size));
+    }
+    Ok(len)
+}
+
+fn size_of_file(fd: &OwnedFd) -> Result<u64, MemoryError> {
+    let size = fstat(fd)?.st_size;
+    u64::try_from(size).map_err(|_| MemoryError::Size(0))
+}
+
+/// A memfd of `len` zero bytes, without seals yet.
+fn create(len: u64) -> Result<OwnedFd, MemoryError> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // Kernels before 6.3 do not know the flag; there a memfd is executable.
+    let no_exec = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    let fd = match memfd_create("virtio-wl", flags | no_exec) {
+        Err(nix::Error::EINVAL) => memfd_create("virtio-wl", flags)?,
+        other => other?,
+    };
+    let len = i64::try_from(len).map_err(|_| MemoryError::Size(len))?;
+    ftruncate(&fd, len)?;
+    Ok(fd)
+}
+
+/// A memfd of `len` zero bytes whose size is final.
+///
+/// # Errors
+/// Those of the host.
+pub fn create_sealed(len: u64) -> Result<OwnedFd, MemoryError> {
+    let fd = create(len)?;
+    seal(&fd)?;
+    Ok(fd)
+}
+
+fn seal(fd: &OwnedFd) -> Result<(), MemoryError> {
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(fd, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(())
+}
+
+fn seals(fd: impl AsFd) -> Option<SealFlag> {
+    // Fails for everything but memfds and files on tmpfs.
+    let bits = fcntl(fd.as_fd(), FcntlArg::F_GET_SEALS).ok()?;
+    Some(SealFlag::from_bits_retain(bits))
+}
+
+/// Whether the file behind `fd` can never become shorter.
+#[must_use]
+pub fn cannot_shrink(fd: impl AsFd) -> bool {
+    seals(fd).is_some_and(|seals| seals.contains(SealFlag::F_SEAL_SHRINK))
+}
+
+fn is_write_sealed(fd: &OwnedFd) -> bool {
+    let write = SealFlag::F_SEAL_WRITE | SealFlag::from_bits_retain(libc::F_SEAL_FUTURE_WRITE);
+    seals(fd).is_some_and(|seals| seals.intersects(write))
+}
+
+/// Makes sure a writable file cannot shrink, without keeping its owner from
+/// growing it (a Wayland client grows its pools). False: it must not be mapped.
+fn seal_against_shrinking(fd: &OwnedFd) -> bool {
+    let plain = fstatfs(fd).is_ok_and(|fs| fs.filesystem_type() == statfs::TMPFS_MAGIC);
+    if !plain || is_write_sealed(fd) {
+        return false;
+    }
+    if !cannot_shrink(fd) {
+        let _ = fcntl(fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK));
+    }
+    cannot_shrink(fd)
+}
+
+/// Local file systems, whose reads never wait for a program. A file served by
+/// one (FUSE, a network) could hold a reader for ever.
+fn never_blocks(fs: statfs::FsType) -> bool {
+    [
+        statfs::TMPFS_MAGIC,
+        statfs::HUGETLBFS_MAGIC,
+        statfs::EXT4_SUPER_MAGIC,
+        statfs::XFS_SUPER_MAGIC,
+        statfs::BTRFS_SUPER_MAGIC,
+    ]
+    .contains(&fs)
+}
+
+/// Copies `size` bytes; a source that became shorter leaves zeros.
+fn copy_bytes(from: &OwnedFd, to: &OwnedFd, size: u64) -> Result<(), MemoryError> {
+    use nix::sys::uio::{pread, pwrite};
+    let mut buf = vec![0; COPY_CHUNK.min(usize::try_from(size).unwrap_or(COPY_CHUNK))];
+    let mut at = 0;
+    while at < size {
+        let want = usize::try_from(size - at).map_or(buf.len(), |left| left.min(buf.len()));
+        let offset = i64::try_from(at).map_err(|_| MemoryError::Size(size))?;
+        let got = match pread(from, &mut buf[..want], offset) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(nix::Error::EINTR) => continue,
+            Err(e) => return Err(e.into()),
+        };
+        let mut written = 0;
+        while written < got {
+            let offset = offset + i64::try_from(written).unwrap_or(i64::MAX);
+            match pwrite(to, &buf[written..got], offset) {
+                Ok(n) => written += n,
+                Err(nix::Error::EINTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        at += got as u64;
+    }
+    Ok(())
+}
+
+/// Gives the pages of a block back; the next user finds zeros.
+fn clear(block: &Block) -> bool {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    i64::try_from(block.len).is_ok_and(|len| fallocate(&block.fd, flags, 0, len).is_ok())
+}

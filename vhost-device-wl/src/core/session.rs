@@ -1,0 +1,486 @@
+//! One guest's VFDs, and everything it can do with them.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::descriptor::{Descriptor, classify};
+use super::memory::{MemoryError, MemoryStore};
+use super::names::{NameTable, Target};
+use super::outqueue::OutQueue;
+use super::quota::{Charge, Quota, Resource};
+use super::stream::{Input, Stream, StreamKind, connect_now};
+use super::sys;
+use super::watch::{Waker, Watch};
+
+mod vfd;
+
+#[cfg(test)]
+mod tests;
+
+use vfd::{Body, HangUp, Vfd};
+pub use vfd::{Traffic, VfdReport};
+
+/// Names a VFD; the personality chooses those the guest creates.
+pub type Key = u32;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// No such VFD, or one of that key exists already.
+    #[error("no such VFD, or its id is taken")]
+    Id,
+    /// This VFD cannot do or be that.
+    #[error("not possible with this VFD")]
+    Type,
+    /// No memory, no room in the region, or a quota is used up.
+    #[error("out of memory")]
+    Memory(#[from] MemoryError),
+    /// The VM has too many VFDs.
+    #[error(transparent)]
+    Quota(#[from] super::quota::Exceeded),
+    /// No entry of that name.
+    #[error("nobody offers this name")]
+    Unnamed,
+    /// The host refused or failed.
+    #[error("failed on the host")]
+    Host(#[from] io::Error),
+}
+
+/// A VFD as a message to the guest describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// Shared memory.
+    Memory {
+        /// Where the guest sees it in the region, in bytes.
+        offset: u64,
+        /// Exact size in bytes.
+        size: u64,
+    },
+    /// A connection.
+    Socket,
+    /// A pipe end.
+    Pipe {
+        /// The guest can receive.
+        read: bool,
+        /// The guest can send.
+        write: bool,
+    },
+    /// Hangs up when signalled.
+    Fence,
+    /// Something the guest cannot have; it can only be closed.
+    Dead,
+}
+
+/// What happened on the host side of a VFD.
+#[derive(Debug)]
+pub enum Inbound {
+    /// Bytes, and the VFDs that came with them (their keys are new).
+    Data {
+        /// Which VFD.
+        key: Key,
+        /// At least one byte.
+        bytes: Vec<u8>,
+        /// In the order sent.
+        attached: Vec<(Key, Announced)>,
+    },
+    /// Nothing more will come. Reported once, after all data.
+    HangUp {
+        /// Which VFD.
+        key: Key,
+    },
+}
+
+/// Sizes the personality fixes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Most bytes of one [`Inbound::Data`].
+    pub max_chunk: usize,
+    /// Keys of received VFDs count up from here.
+    pub first_key: Key,
+    /// Keys of received VFDs end before this one.
+    pub end_key: Key,
+    /// Bytes one connection may have queued towards a slow peer.
+    pub max_queued: usize,
+}
+
+/// One guest's VFDs.
+#[derive(Debug)]
+pub struct Session {
+    shape: Shape,
+    vfds: HashMap<Key, Vfd>,
+    next_key: Key,
+    /// VFDs with something to report, round robin. Each is in here at most once.
+    ready: VecDeque<Key>,
+    watch: Watch,
+    memory: MemoryStore,
+    names: Arc<NameTable>,
+    quota: Arc<Quota>,
+    buf: Vec<u8>,
+    control: Vec<u8>,
+}
+
+impl Session {
+    /// A session without VFDs.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn new(
+        shape: Shape,
+        memory: MemoryStore,
+        names: Arc<NameTable>,
+        quota: Arc<Quota>,
+    ) -> io::Result<Self> {
+        Ok(Session {
+            shape,
+            vfds: HashMap::new(),
+            next_key: shape.first_key,
+            ready: VecDeque::new(),
+            watch: Watch::new()?,
+            memory,
+            names,
+            quota,
+            buf: vec![0; shape.max_chunk],
+            control: sys::control_buffer(),
+        })
+    }
+
+    /// Readiness of the host side.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// Wakes whoever polls [`Watch::root`].
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.watch.waker()
+    }
+
+    /// Starts over for a new driver: every VFD of the old one is gone.
+    pub fn reset(&mut self) {
+        for (_, vfd) in self.vfds.drain() {
+            vfd.detach(&mut self.watch);
+        }
+        self.ready.clear();
+        self.memory.reset();
+        self.next_key = self.shape.first_key;
+        self.watch.set_reading(true);
+    }
+
+    // ---- requests of the guest -------------------------------------------
+
+    /// Creates shared memory of at least `size` bytes.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`], [`SessionError::Memory`], [`SessionError::Quota`].
+    pub fn new_memory(&mut self, key: Key, size: u64) -> Result<Announced, SessionError> {
+        let charge = self.admit(key)?;
+        let block = self.memory.allocate(size)?;
+        Ok(self.insert(key, Body::Memory(block), charge))
+    }
+
+    /// Opens a named context.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`], [`SessionError::Unnamed`], [`SessionError::Host`],
+    /// [`SessionError::Quota`].
+    pub fn connect(&mut self, key: Key, name: &str) -> Result<Announced, SessionError> {
+        let charge = self.admit(key)?;
+        let socket = match self.names.open(name).ok_or(SessionError::Unnamed)? {
+            Target::Connect(path) => connect_now(&path)?,
+            Target::Connected(socket) => socket,
+        };
+        let stream = Stream::connected(socket, self.queue());
+        let announced = self.insert(key, Body::Stream(stream), charge);
+        self.start_reading(key);
+        Ok(announced)
+    }
+
+    /// Creates a pipe: the guest has one end, and passes the other on by
+    /// attaching this VFD to a message.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`], [`SessionError::Host`], [`SessionError::Quota`].
+    pub fn new_pipe(&mut self, key: Key, guest_reads: bool) -> Result<Announced, SessionError> {
+        let charge = self.admit(key)?;
+        let stream = Stream::pipe(guest_reads, self.queue())?;
+        let announced = self.insert(key, Body::Stream(stream), charge);
+        self.start_reading(key);
+        Ok(announced)
+    }
+
+    /// Sends bytes and VFDs: all of them, or nothing.
+    ///
+    /// Success does not mean that the peer has read anything: what it does not
+    /// take now is queued here.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`] for an unknown VFD anywhere, [`SessionError::Type`]
+    /// when one cannot be used so, [`SessionError::Host`] when the peer is gone
+    /// or was dropped because it does not read.
+    pub fn send(&mut self, key: Key, bytes: &[u8], attach: &[Key]) -> Result<(), SessionError> {
+        let target = self.vfds.get(&key).ok_or(SessionError::Id)?;
+        for (i, other) in attach.iter().enumerate() {
+            let vfd = self.vfds.get(other).ok_or(SessionError::Id)?;
+            // The far end of a pipe exists once.
+            let again = attach[..i].contains(other) && vfd.forwards_once();
+            if !vfd.can_forward() || again {
+                return Err(SessionError::Type);
+            }
+        }
+        let Body::Stream(stream) = &target.body else {
+            return Err(SessionError::Type);
+        };
+        let pipe = stream.kind() != StreamKind::Socket;
+        if !stream.writable() || (pipe && !attach.is_empty()) {
+            return Err(SessionError::Type);
+        }
+        if bytes.is_empty() {
+            // A stream cannot carry descriptors without a byte to hold them.
+            return if attach.is_empty() { Ok(()) } else { Err(SessionError::Type) };
+        }
+        let fds = attach.iter().filter_map(|key| self.forward(*key)).collect();
+        let vfd = self.vfds.get_mut(&key).ok_or(SessionError::Id)?;
+        let result = vfd.send(key, bytes, fds, &mut self.watch);
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::QuotaExceeded
+        {
+            tracing::warn!(vfd = key, "peer does not read: connection dropped");
+            self.hang_up(key);
+        }
+        Ok(result?)
+    }
+
+    /// Forgets a VFD.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`].
+    pub fn close(&mut self, key: Key) -> Result<(), SessionError> {
+        let vfd = self.vfds.remove(&key).ok_or(SessionError::Id)?;
+        if vfd.in_ready {
+            self.ready.retain(|other| *other != key);
+        }
+        if let Some(block) = vfd.detach(&mut self.watch) {
+            self.memory.release(block);
+        }
+        Ok(())
+    }
+
+    // ---- what the host side does -----------------------------------------
+
+    /// Collects what has become ready and sends what waits. Never blocks.
+    pub fn poll(&mut self) {
+        let (vfds, ready) = (&mut self.vfds, &mut self.ready);
+        self.watch.readers(|key| {
+            if let Some(vfd) = vfds.get_mut(&key) {
+                vfd.enqueue(key, ready);
+            }
+        });
+        let mut writable = Vec::new();
+        self.watch.writers(|key| writable.push(key));
+        for key in writable {
+            if let Some(vfd) = self.vfds.get_mut(&key) {
+                vfd.flush(&mut self.watch);
+            }
+        }
+    }
+
+    /// Whether [`Session::next_inbound`] may have something.
+    #[must_use]
+    pub fn has_inbound(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next thing to tell the guest: one message of one VFD, then the next
+    /// VFD's turn. A VFD for which `may_send` says no is not read until
+    /// [`Session::resume`].
+    pub fn next_inbound(&mut self, mut may_send: impl FnMut(Key) -> bool) -> Option<Inbound> {
+        while let Some(key) = self.ready.pop_front() {
+            let Some(vfd) = self.vfds.get_mut(&key) else {
+                continue;
+            };
+            vfd.in_ready = false;
+            match vfd.hang_up {
+                HangUp::Pending => {
+                    vfd.hang_up = HangUp::Reported;
+                    return Some(Inbound::HangUp { key });
+                }
+                HangUp::Reported => continue,
+                HangUp::No => {}
+            }
+            let stream = match &mut vfd.body {
+                Body::Stream(stream) if stream.readable() => stream,
+                // A fence that became readable, or a write end whose reader left.
+                Body::Stream(_) | Body::Fence(_) => {
+                    self.hang_up(key);
+                    continue;
+                }
+                Body::Memory(_) | Body::Dead(_) => continue,
+            };
+            if !may_send(key) {
+                vfd.pause(&self.watch);
+                continue;
+            }
+            match stream.read(&mut self.buf, &mut self.control) {
+                Input::Data(len, fds) => {
+                    vfd.traffic.count_in(len, fds.len());
+                    // A full buffer: probably there is more, after the others' turn.
+                    if len == self.buf.len() {
+                        vfd.enqueue(key, &mut self.ready);
+                    }
+                    let bytes = self.buf[..len].to_vec();
+                    let attached = fds.into_iter().map(|fd| self.adopt(fd)).collect();
+                    return Some(Inbound::Data {
+                        key,
+                        bytes,
+                        attached,
+                    });
+                }
+                Input::Empty => {}
+                Input::End => self.hang_up(key),
+            }
+        }
+        None
+    }
+
+    /// Reads a VFD again that [`Session::next_inbound`] had to leave aside.
+    pub fn resume(&mut self, key: Key) {
+        if let Some(vfd) = self.vfds.get_mut(&key) {
+            vfd.resume(key, &self.watch);
+        }
+    }
+
+    /// Starts reading a received stream. Until then it can be passed on without
+    /// loss; the personality calls this once the guest has had the chance.
+    pub fn start_reading(&mut self, key: Key) {
+        if let Some(vfd) = self.vfds.get_mut(&key)
+            && let Err(error) = vfd.watch(key, &self.watch)
+        {
+            tracing::warn!(vfd = key, %error, "cannot watch");
+            self.hang_up(key);
+        }
+    }
+
+    /// Cuts off reading from all host peers, or takes it up again.
+    pub fn set_reading(&mut self, on: bool) {
+        self.watch.set_reading(on);
+    }
+
+    /// All VFDs with their counters, in no order.
+    pub fn report(&self) -> impl Iterator<Item = VfdReport> + '_ {
+        self.vfds.iter().map(|(key, vfd)| vfd.report(*key))
+    }
+
+    /// Number of VFDs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.vfds.len()
+    }
+
+    /// Whether there is no VFD.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vfds.is_empty()
+    }
+
+    // ---- inside ------------------------------------------------------------
+
+    fn admit(&self, key: Key) -> Result<Charge, SessionError> {
+        if self.vfds.contains_key(&key) {
+            return Err(SessionError::Id);
+        }
+        Ok(self.quota.charge(Resource::Vfds, 1)?)
+    }
+
+    fn insert(&mut self, key: Key, body: Body, charge: Charge) -> Announced {
+        let vfd = Vfd::new(body, charge);
+        let announced = vfd.announced();
+        self.vfds.insert(key, vfd);
+        announced
+    }
+
+    fn queue(&self) -> OutQueue {
+        OutQueue::new(self.shape.max_queued, Arc::clone(&self.quota))
+    }
+
+    fn forward(&mut self, key: Key) -> Option<Arc<OwnedFd>> {
+        let vfd = self.vfds.get_mut(&key)?;
+        let fd = vfd.forward();
+        // A stream passed on is somebody else's to read.
+        if let Body::Stream(stream) = &vfd.body
+            && !stream.readable()
+            && stream.kind() != (StreamKind::Pipe { read: false, write: true })
+        {
+            vfd.unwatch(&self.watch);
+        }
+        fd
+    }
+
+    fn hang_up(&mut self, key: Key) {
+        if let Some(vfd) = self.vfds.get_mut(&key) {
+            vfd.end(&mut self.watch);
+            vfd.enqueue(key, &mut self.ready);
+        }
+    }
+
+    /// Makes a VFD of a received descriptor. Never fails: what cannot be had
+    /// becomes a dead VFD, and the message it came with stays whole.
+    fn adopt(&mut self, fd: OwnedFd) -> (Key, Announced) {
+        let key = self.fresh_key();
+        let charge = match self.quota.charge(Resource::Vfds, 1) {
+            Ok(charge) => charge,
+            Err(error) => {
+                // The guest gets an id it can only close, which nothing here knows.
+                tracing::warn!(%error, "received descriptor dropped");
+                return (key, Announced::Dead);
+            }
+        };
+        let body = self.body_of(fd);
+        let fence = matches!(body, Body::Fence(_));
+        let write_end = matches!(&body, Body::Stream(stream) if !stream.readable());
+        let announced = self.insert(key, body, charge);
+        if fence || write_end {
+            self.start_reading(key);
+        }
+        (key, announced)
+    }
+
+    fn body_of(&mut self, fd: OwnedFd) -> Body {
+        match classify(fd) {
+            Descriptor::Memory { fd, writable } => match self.memory.adopt(fd, writable) {
+                Ok(block) => Body::Memory(block),
+                Err(error) => {
+                    tracing::warn!(%error, "received memory is not usable");
+                    Body::Dead(None)
+                }
+            },
+            Descriptor::Socket(fd) => Body::Stream(Stream::received_socket(fd, self.queue())),
+            Descriptor::Pipe { fd, read, write } => {
+                match Stream::received_pipe(fd, read, write, self.queue()) {
+                    Ok(stream) => Body::Stream(stream),
+                    Err(error) => {
+                        tracing::debug!(%error, "received pipe is not usable");
+                        Body::Dead(None)
+                    }
+                }
+            }
+            Descriptor::Fence(fd) => Body::Fence(Arc::new(fd)),
+            Descriptor::Odd(fd) => Body::Dead(Some(Arc::new(fd))),
+        }
+    }
+
+    fn fresh_key(&mut self) -> Key {
+        loop {
+            let key = self.next_key;
+            self.next_key += 1;
+            if self.next_key >= self.shape.end_key {
+                self.next_key = self.shape.first_key;
+            }
+            if !self.vfds.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+}
