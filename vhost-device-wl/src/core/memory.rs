@@ -65,7 +65,7 @@ pub struct Block {
     size: u64,
     len: u64,
     offset: Option<u64>,
-    charge: Option<Charge>,
+    _charge: Option<Charge>,
     /// A peer may hold it, or did give it to us: its pages are not ours to reuse.
     shared: bool,
 }
@@ -181,10 +181,10 @@ impl MemoryStore {
     /// [`MemoryError`]; nothing is held then.
     pub fn allocate(&mut self, size: u64) -> Result<Block, MemoryError> {
         let len = pages(size)?;
-        if let Some(at) = self.idle.iter().position(|block| block.len == len) {
-            if let Some(block) = self.idle.remove(at) {
-                return Ok(block);
-            }
+        if let Some(at) = self.idle.iter().position(|block| block.len == len)
+            && let Some(block) = self.idle.remove(at)
+        {
+            return Ok(block);
         }
         let (fd, charge) = if let Some(source) = &mut self.source {
             (source.create(len)?, None)
@@ -197,7 +197,7 @@ impl MemoryStore {
             size: len,
             len,
             offset: None,
-            charge,
+            _charge: charge,
             shared: false,
         };
         self.expose(&mut block)?;
@@ -220,7 +220,7 @@ impl MemoryStore {
                     size,
                     len,
                     offset: None,
-                    charge: None,
+                    _charge: None,
                     shared: true,
                 };
                 self.expose(&mut block)?;
@@ -270,7 +270,7 @@ impl MemoryStore {
             size,
             len,
             offset: None,
-            charge: Some(charge),
+            _charge: Some(charge),
             shared: true,
         };
         self.expose(&mut block)?;

@@ -25,3 +25,5 @@ pub mod stream;
 mod sys;
 pub mod watch;
 pub mod window;
+
+pub(crate) use sys::borrow;

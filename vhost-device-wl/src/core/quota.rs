@@ -125,7 +125,10 @@ impl Charge {
     pub fn shrink(&mut self, by: u64) {
         let by = by.min(self.amount);
         self.amount -= by;
-        self.quota.cell(self.resource).0.fetch_sub(by, Ordering::Relaxed);
+        self.quota
+            .cell(self.resource)
+            .0
+            .fetch_sub(by, Ordering::Relaxed);
     }
 
     /// Joins another charge of the same quota and resource to this one.

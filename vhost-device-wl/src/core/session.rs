@@ -11,7 +11,6 @@ use super::names::{NameTable, Target};
 use super::outqueue::OutQueue;
 use super::quota::{Charge, Quota, Resource};
 use super::stream::{Input, Stream, StreamKind, connect_now};
-use super::sys;
 use super::watch::{Waker, Watch};
 
 mod vfd;
@@ -118,7 +117,6 @@ pub struct Session {
     names: Arc<NameTable>,
     quota: Arc<Quota>,
     buf: Vec<u8>,
-    control: Vec<u8>,
 }
 
 impl Session {
@@ -142,7 +140,6 @@ impl Session {
             names,
             quota,
             buf: vec![0; shape.max_chunk],
-            control: sys::control_buffer(),
         })
     }
 
@@ -239,7 +236,11 @@ impl Session {
         }
         if bytes.is_empty() {
             // A stream cannot carry descriptors without a byte to hold them.
-            return if attach.is_empty() { Ok(()) } else { Err(SessionError::Type) };
+            return if attach.is_empty() {
+                Ok(())
+            } else {
+                Err(SessionError::Type)
+            };
         }
         let fds = attach.iter().filter_map(|key| self.forward(*key)).collect();
         let vfd = self.vfds.get_mut(&key).ok_or(SessionError::Id)?;
@@ -248,7 +249,8 @@ impl Session {
             && error.kind() == io::ErrorKind::QuotaExceeded
         {
             tracing::warn!(vfd = key, "peer does not read: connection dropped");
-            self.hang_up(key);
+            vfd.cut_off(&mut self.watch);
+            vfd.enqueue(key, &mut self.ready);
         }
         Ok(result?)
     }
@@ -323,7 +325,7 @@ impl Session {
                 vfd.pause(&self.watch);
                 continue;
             }
-            match stream.read(&mut self.buf, &mut self.control) {
+            match stream.read(&mut self.buf) {
                 Input::Data(len, fds) => {
                     vfd.traffic.count_in(len, fds.len());
                     // A full buffer: probably there is more, after the others' turn.
@@ -411,7 +413,11 @@ impl Session {
         // A stream passed on is somebody else's to read.
         if let Body::Stream(stream) = &vfd.body
             && !stream.readable()
-            && stream.kind() != (StreamKind::Pipe { read: false, write: true })
+            && stream.kind()
+                != (StreamKind::Pipe {
+                    read: false,
+                    write: true,
+                })
         {
             vfd.unwatch(&self.watch);
         }
@@ -420,7 +426,7 @@ impl Session {
 
     fn hang_up(&mut self, key: Key) {
         if let Some(vfd) = self.vfds.get_mut(&key) {
-            vfd.end(&mut self.watch);
+            vfd.end(&self.watch);
             vfd.enqueue(key, &mut self.ready);
         }
     }

@@ -203,10 +203,10 @@ impl Stream {
     }
 
     /// Reads once.
-    pub fn read(&mut self, buf: &mut [u8], control: &mut Vec<u8>) -> Input {
+    pub fn read(&mut self, buf: &mut [u8]) -> Input {
         loop {
             let result = match self.kind {
-                StreamKind::Socket => sys::recv(self.fd.as_fd(), buf, control),
+                StreamKind::Socket => sys::recv(self.fd.as_fd(), buf),
                 StreamKind::Pipe { .. } => nix::unistd::read(self.poll_fd(), buf)
                     .map(|len| sys::Received {
                         len,
@@ -250,9 +250,9 @@ impl Stream {
     pub fn flush(&mut self) -> bool {
         let (kind, fd) = (self.kind, Arc::clone(&self.fd));
         let own = self.own.as_ref();
-        let result = self.queue.flush(|bytes, fds| {
-            write_once(kind, own.map_or(fd.as_fd(), AsFd::as_fd), bytes, fds)
-        });
+        let result = self
+            .queue
+            .flush(|bytes, fds| write_once(kind, own.map_or(fd.as_fd(), AsFd::as_fd), bytes, fds));
         if result.is_err() {
             self.broken = true;
             self.queue.clear();

@@ -3,10 +3,10 @@
 
 #![allow(unsafe_code)]
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 /// Most descriptors one message carries in either direction: the limit of the
 /// virtio_wl protocol, and libwayland's own.
@@ -27,37 +27,62 @@ pub(crate) struct Received {
 /// Receives once from a stream socket without blocking, whatever the socket's
 /// own mode is: `O_NONBLOCK` belongs to the open file description, which a
 /// received socket may share with its sender.
-pub(crate) fn recv(
-    socket: BorrowedFd<'_>,
-    buf: &mut [u8],
-    control: &mut Vec<u8>,
-) -> io::Result<Received> {
-    let mut iov = [IoSliceMut::new(buf)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let msg = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(control), flags)?;
+///
+/// The `nix` wrapper is not used because it hides descriptors that were installed
+/// along with a truncation, and so leaks them whenever a peer sends too many.
+pub(crate) fn recv(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
+    let mut control = ControlBuffer([0; CONTROL_LEN]);
+    let mut iov = libc::iovec {
+        iov_base: buf.as_mut_ptr().cast(),
+        iov_len: buf.len(),
+    };
+    // SAFETY: all-zero bytes are a valid `msghdr`: null pointers and zero lengths.
+    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = (&raw mut control).cast();
+    msg.msg_controllen = CONTROL_LEN;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: `msg` points to one buffer of the stated length, and to a control
+    // buffer of the stated length and alignment; both outlive the call.
+    let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut msg, flags) };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
     let mut received = Received {
-        len: msg.bytes,
-        truncated: msg.flags.contains(MsgFlags::MSG_CTRUNC),
+        len,
+        truncated: msg.msg_flags & libc::MSG_CTRUNC != 0,
         ..Received::default()
     };
-    if let Ok(cmsgs) = msg.cmsgs() {
-        for cmsg in cmsgs {
-            if let ControlMessageOwned::ScmRights(fds) = cmsg {
-                received.fds.extend(fds.into_iter().map(|fd| {
-                    // SAFETY: the kernel has just created this descriptor for
-                    // us, and nothing else in the process knows its number.
-                    unsafe { OwnedFd::from_raw_fd(fd) }
-                }));
+    // SAFETY: the kernel has filled `msg` and its control buffer in.
+    let mut cmsg = unsafe { libc::CMSG_FIRSTHDR(&raw const msg) };
+    while !cmsg.is_null() {
+        // SAFETY: `cmsg` is a header inside the control buffer, with as much data
+        // behind it as it says. Each descriptor was created for us by this call,
+        // so nothing else owns it.
+        unsafe {
+            let header = cmsg.read_unaligned();
+            if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+                let data = libc::CMSG_DATA(cmsg).cast::<RawFd>();
+                let bytes = header.cmsg_len - libc::CMSG_LEN(0) as usize;
+                for i in 0..bytes / size_of::<RawFd>() {
+                    let fd = data.add(i).read_unaligned();
+                    received.fds.push(OwnedFd::from_raw_fd(fd));
+                }
             }
+            cmsg = libc::CMSG_NXTHDR(&raw const msg, cmsg);
         }
     }
     Ok(received)
 }
 
-/// Buffer for the control messages of one [`recv`]: room for [`MAX_FDS`].
-pub(crate) fn control_buffer() -> Vec<u8> {
-    nix::cmsg_space!([RawFd; MAX_FDS])
-}
+/// Room for one control message with [`MAX_FDS`] descriptors.
+// SAFETY: pure arithmetic.
+const CONTROL_LEN: usize =
+    unsafe { libc::CMSG_SPACE((MAX_FDS * size_of::<RawFd>()) as u32) } as usize;
+
+#[repr(C, align(8))]
+struct ControlBuffer([u8; CONTROL_LEN]);
+
+const _: () = assert!(align_of::<ControlBuffer>() >= align_of::<libc::cmsghdr>());
 
 /// Sends once to a stream socket, without blocking and without `SIGPIPE`.
 /// All descriptors go with the first byte, or the call fails.
@@ -77,4 +102,10 @@ pub(crate) fn send(
 /// The number behind a descriptor, for diagnostics and `/proc` paths only.
 pub(crate) fn number(fd: impl AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
+}
+
+/// Borrows the descriptor of a foreign type that only gives its number away.
+pub(crate) fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: the owner keeps its descriptor open for as long as it is borrowed.
+    unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }

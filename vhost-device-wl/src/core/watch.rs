@@ -22,10 +22,30 @@ const BATCH: usize = 64;
 pub struct Waker(Arc<EventFd>);
 
 impl Waker {
+    /// A waker on its own, to be polled by [`Waker::fd`].
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Waker(Arc::new(EventFd::from_flags(flags)?)))
+    }
+
+    /// Readable after [`Waker::wake`] until [`Waker::acknowledge`].
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// Makes the watched descriptor readable.
     pub fn wake(&self) {
         // Fails only when the counter is full, and then it is readable already.
         let _ = self.0.write(1);
+    }
+
+    /// Forgets all wakes so far.
+    pub fn acknowledge(&self) {
+        let _ = self.0.read();
     }
 }
 
@@ -51,9 +71,7 @@ impl Watch {
             root: epoll()?,
             readers: epoll()?,
             writers: epoll()?,
-            waker: Waker(Arc::new(EventFd::from_flags(
-                EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK,
-            )?)),
+            waker: Waker::new()?,
             reading: true,
             writing: 0,
         };
@@ -130,11 +148,6 @@ impl Watch {
             Ok(()) => self.reading = on,
             Err(error) => tracing::error!(%error, on, "cannot switch the readers"),
         }
-    }
-
-    /// Forgets that somebody called the waker.
-    pub fn acknowledge(&self) {
-        let _ = self.waker.0.read();
     }
 
     /// Calls `found` for each ready reader, up to a batch.

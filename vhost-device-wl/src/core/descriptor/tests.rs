@@ -11,9 +11,16 @@ fn files_are_memory_with_their_access() {
     let read_only = File::open(file.path()).unwrap();
     assert!(matches!(
         classify(read_only.into()),
-        Descriptor::Memory { writable: false, .. }
+        Descriptor::Memory {
+            writable: false,
+            ..
+        }
     ));
-    let both = File::options().read(true).write(true).open(file.path()).unwrap();
+    let both = File::options()
+        .read(true)
+        .write(true)
+        .open(file.path())
+        .unwrap();
     assert!(matches!(
         classify(both.into()),
         Descriptor::Memory { writable: true, .. }
@@ -28,11 +35,19 @@ fn pipe_ends_keep_their_direction() {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     assert!(matches!(
         classify(reader),
-        Descriptor::Pipe { read: true, write: false, .. }
+        Descriptor::Pipe {
+            read: true,
+            write: false,
+            ..
+        }
     ));
     assert!(matches!(
         classify(writer),
-        Descriptor::Pipe { read: false, write: true, .. }
+        Descriptor::Pipe {
+            read: false,
+            write: true,
+            ..
+        }
     ));
 }
 
@@ -51,7 +66,11 @@ fn only_connected_unix_streams_are_sockets() {
 
 #[test]
 fn the_rest_is_odd() {
-    let event: OwnedFd = EventFd::new().unwrap().as_fd().try_clone_to_owned().unwrap();
+    let event: OwnedFd = EventFd::new()
+        .unwrap()
+        .as_fd()
+        .try_clone_to_owned()
+        .unwrap();
     assert!(matches!(classify(event), Descriptor::Odd(_)));
     let null = File::open("/dev/null").unwrap();
     assert!(matches!(classify(null.into()), Descriptor::Odd(_)));

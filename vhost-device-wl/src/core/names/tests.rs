@@ -9,9 +9,13 @@ fn socket() -> OwnedFd {
 #[test]
 fn a_listening_entry_can_be_opened_again_and_again() {
     let table = NameTable::new();
-    table.add_listening("", Path::new("/run/wayland-0")).unwrap();
+    table
+        .add_listening("", Path::new("/run/wayland-0"))
+        .unwrap();
     for _ in 0..3 {
-        assert!(matches!(table.open(""), Some(Target::Connect(p)) if p == Path::new("/run/wayland-0")));
+        assert!(
+            matches!(table.open(""), Some(Target::Connect(p)) if p == Path::new("/run/wayland-0"))
+        );
     }
     assert_eq!(table.list()[0].opened, 3);
 }
@@ -30,10 +34,19 @@ fn a_connected_entry_is_consumed_by_its_first_opener() {
 fn numbers_are_never_given_twice() {
     let table = NameTable::new();
     table.add_listening("wl-conn-1", Path::new("/x")).unwrap();
-    assert_eq!(table.add_connected("wl-conn-%d", socket()).unwrap(), "wl-conn-0");
+    assert_eq!(
+        table.add_connected("wl-conn-%d", socket()).unwrap(),
+        "wl-conn-0"
+    );
     table.remove("wl-conn-0").unwrap();
-    assert_eq!(table.add_connected("wl-conn-%d", socket()).unwrap(), "wl-conn-2");
-    assert_eq!(table.add_connected("other-%d", socket()).unwrap(), "other-0");
+    assert_eq!(
+        table.add_connected("wl-conn-%d", socket()).unwrap(),
+        "wl-conn-2"
+    );
+    assert_eq!(
+        table.add_connected("other-%d", socket()).unwrap(),
+        "other-0"
+    );
 }
 
 #[test]
@@ -41,9 +54,15 @@ fn names_are_checked() {
     let table = NameTable::new();
     let longest = "x".repeat(MAX_NAME);
     assert!(table.add_connected(&longest, socket()).is_ok());
-    assert_eq!(table.add_connected(&longest, socket()), Err(NameError::InUse(longest.clone())));
+    assert_eq!(
+        table.add_connected(&longest, socket()),
+        Err(NameError::InUse(longest.clone()))
+    );
     for bad in ["", "a b", "a\0", "ü", &"x".repeat(MAX_NAME + 1)] {
-        assert_eq!(table.add_connected(bad, socket()), Err(NameError::Invalid(bad.into())));
+        assert_eq!(
+            table.add_connected(bad, socket()),
+            Err(NameError::Invalid(bad.into()))
+        );
     }
     // The number must fit as well.
     let full = format!("{}%d", "x".repeat(MAX_NAME));
@@ -56,6 +75,9 @@ fn the_number_of_unclaimed_connections_is_bounded() {
     for _ in 0..MAX_CONNECTED {
         table.add_connected("c%d", socket()).unwrap();
     }
-    assert_eq!(table.add_connected("c%d", socket()), Err(NameError::Full(MAX_CONNECTED)));
+    assert_eq!(
+        table.add_connected("c%d", socket()),
+        Err(NameError::Full(MAX_CONNECTED))
+    );
     assert!(table.add_listening("still-fine", Path::new("/x")).is_ok());
 }

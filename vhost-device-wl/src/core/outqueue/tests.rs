@@ -65,7 +65,9 @@ fn descriptors_are_bounded_too() {
     let (mut queue, _quota) = queue(1 << 20);
     let fd = fd();
     for _ in 0..MAX_QUEUED_FDS / 16 {
-        queue.send(b"x", vec![Arc::clone(&fd); 16], blocked).unwrap();
+        queue
+            .send(b"x", vec![Arc::clone(&fd); 16], blocked)
+            .unwrap();
     }
     assert!(queue.send(b"x", vec![Arc::clone(&fd)], blocked).is_err());
     queue.clear();

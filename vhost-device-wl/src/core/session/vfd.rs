@@ -234,18 +234,23 @@ impl Vfd {
         }
     }
 
-    /// Nothing more comes or goes.
-    pub(super) fn end(&mut self, watch: &mut Watch) {
+    /// Nothing more comes. Sending may still work: a peer can close one direction.
+    pub(super) fn end(&mut self, watch: &Watch) {
         self.unwatch(watch);
+        if self.hang_up == HangUp::No {
+            self.hang_up = HangUp::Pending;
+        }
+    }
+
+    /// Nothing more comes or goes.
+    pub(super) fn cut_off(&mut self, watch: &mut Watch) {
         if let Body::Stream(stream) = &mut self.body {
             if std::mem::take(&mut self.writing) {
                 watch.remove_writer(stream.poll_fd());
             }
             stream.shut_down();
         }
-        if self.hang_up == HangUp::No {
-            self.hang_up = HangUp::Pending;
-        }
+        self.end(watch);
     }
 
     /// Takes the VFD apart: what is left is memory to release.

@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::core::memory::ForeignMemory;
+use crate::core::quota::Limits;
+
+#[cfg(test)]
+mod tests;
+
+/// virtio_wl device as a vhost-user backend: one virtual machine's way to the
+/// Wayland sockets of its host.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vhost-device-wl",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Args {
+    /// What to do instead of serving a device.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve a device.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask a running device, or change what its guest can connect to; prints JSON.
+    Ctl(CtlArgs),
+}
+
+/// Options of the device itself.
+#[derive(Debug, ClapArgs)]
+pub struct ServeArgs {
+    /// Listen here for the virtual machine monitor.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub socket: Option<PathBuf>,
+    /// Let the guest connect to this socket, as NAME or, without one, as its
+    /// default context. May be repeated; names must differ.
+    #[arg(long, value_name = "PATH[,name=NAME]")]
+    pub wayland_sock: Vec<WaylandSock>,
+    /// Serve control requests here (mode 0600).
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Take guest memory from the memfd-server at this socket, so that its quota
+    /// covers all of it.
+    #[arg(long, value_name = "PATH")]
+    pub memfd_sock: Option<PathBuf>,
+    /// Serve up to this many frontends at once. A virtual machine is one; more are
+    /// for several processes that stand for one guest.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub max_frontends: usize,
+    /// Most bytes of memory made for the guest.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
+    pub max_memory: u64,
+    /// Most VFDs of the guest.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().vfds)]
+    pub max_vfds: u64,
+    /// Most bytes one connection may have waiting for a peer that does not read;
+    /// past that it is dropped.
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_QUEUED)]
+    pub max_queued: usize,
+    /// Writable memory from a peer that cannot be sealed against shrinking.
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Foreign::Copy)]
+    pub foreign_memory: Foreign,
+    /// Keep all rights of the user who started this. For debugging.
+    #[arg(long)]
+    pub no_sandbox: bool,
+}
+
+/// Bytes one connection may have queued: far more than a Wayland client sends
+/// between two looks at its socket, and little memory even for many connections.
+pub const DEFAULT_MAX_QUEUED: usize = 1 << 20;
+
+/// `--foreign-memory`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Foreign {
+    /// Give the guest a copy as of now.
+    Copy,
+    /// Give the guest a dead VFD.
+    Refuse,
+}
+
+impl From<Foreign> for ForeignMemory {
+    fn from(policy: Foreign) -> Self {
+        match policy {
+            Foreign::Copy => ForeignMemory::Copy,
+            Foreign::Refuse => ForeignMemory::Refuse,
+        }
+    }
+}
+
+/// `--wayland-sock`, spelled as crosvm does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaylandSock {
+    /// The listening socket.
+    pub path: PathBuf,
+    /// Name of the context; empty for the default one.
+    pub name: String,
+}
+
+impl FromStr for WaylandSock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let path = parts.next().unwrap_or_default();
+        if path.is_empty() {
+            return Err("the path is missing".to_owned());
+        }
+        let mut name = None;
+        for part in parts {
+            match part.split_once('=') {
+                Some(("name", value)) if name.is_none() => name = Some(value.to_owned()),
+                _ => return Err(format!("expected name=NAME once, got {part:?}")),
+            }
+        }
+        Ok(WaylandSock {
+            path: path.into(),
+            name: name.unwrap_or_default(),
+        })
+    }
+}
+
+/// Options of `ctl`.
+#[derive(Debug, ClapArgs)]
+pub struct CtlArgs {
+    /// Control socket of the device.
+    #[arg(long, value_name = "PATH")]
+    pub control: PathBuf,
+    /// What to ask.
+    #[command(subcommand)]
+    pub request: CtlRequest,
+}
+
+/// Requests of `ctl`.
+#[derive(Debug, Subcommand)]
+pub enum CtlRequest {
+    /// Names the guest can connect to, frontends, VFDs with counts and bytes, quotas.
+    List,
+    /// Virtqueues: indices, pending kicks, counters, VFDs that wait.
+    Queues,
+    /// Let the guest connect to a listening socket.
+    Add {
+        /// Name of the context.
+        name: String,
+        /// The listening socket.
+        path: PathBuf,
+    },
+    /// Take a name away. Connections made through it live on.
+    Remove {
+        /// Name of the context.
+        name: String,
+    },
+}

@@ -1,0 +1,224 @@
+//! The listening socket: one device per frontend.
+//!
+//! Every connection gets a daemon of its own, with its own threads, rings and VFDs.
+//! What all share is the table of names and the quotas, for they stand for the same
+//! virtual machine. A frontend that dies or misbehaves ends only its own device.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use vhost::vhost_user::{Error as VhostError, Listener};
+use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
+use virtio_wl::limits::{HOST_ID_BIT, ILLEGAL_ID_BIT, MAX_CHUNK, NUM_QUEUES};
+use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
+use vmm_sys_util::epoll::EventSet;
+
+use crate::backend::{Backend, FrontendPort, HOST_EVENT};
+use crate::core::memory::{ForeignMemory, MemoryPort, MemoryStore};
+use crate::core::names::NameTable;
+use crate::core::quota::Quota;
+use crate::core::session::{Session, Shape};
+use crate::core::watch::Waker;
+use crate::virtio::counters::QueueCounters;
+use crate::virtio::device::Device;
+
+#[cfg(test)]
+mod tests;
+
+/// What all frontends of a device share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What a guest can connect to.
+    pub names: Arc<NameTable>,
+    /// What the virtual machine may hold.
+    pub quota: Arc<Quota>,
+    /// Most frontends at once.
+    pub max_frontends: usize,
+    /// Bytes of the shared memory region.
+    pub window: u64,
+    /// Bytes one connection may have queued.
+    pub max_queued: usize,
+    /// Writable memory that cannot be sealed.
+    pub foreign: ForeignMemory,
+    /// The frontends served now, by number.
+    frontends: Mutex<BTreeMap<u64, Arc<Backend>>>,
+}
+
+impl Shared {
+    /// Nothing served yet.
+    #[must_use]
+    pub fn new(
+        names: Arc<NameTable>,
+        quota: Arc<Quota>,
+        max_frontends: usize,
+        window: u64,
+        max_queued: usize,
+        foreign: ForeignMemory,
+    ) -> Arc<Self> {
+        Arc::new(Shared {
+            names,
+            quota,
+            max_frontends,
+            window,
+            max_queued,
+            foreign,
+            frontends: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// The frontends served now, by number.
+    #[must_use]
+    pub fn frontends(&self) -> Vec<(u64, Arc<Backend>)> {
+        let frontends = self.lock();
+        frontends
+            .iter()
+            .map(|(id, b)| (*id, Arc::clone(b)))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Backend>>> {
+        self.frontends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts frontends.
+pub struct Server {
+    shared: Arc<Shared>,
+    listener: Listener,
+    /// Woken whenever a frontend has gone.
+    gone: Waker,
+    next: u64,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A frontend could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No descriptors, memory or threads left.
+    #[error("cannot set a device up")]
+    Setup(#[from] io::Error),
+    /// The vhost-user crate failed.
+    #[error("vhost-user: {0}")]
+    Daemon(DaemonError),
+}
+
+impl Server {
+    /// A server on `listener`; `gone` is woken when a frontend has left.
+    #[must_use]
+    pub fn new(listener: UnixListener, shared: Arc<Shared>, gone: Waker) -> Self {
+        Server {
+            shared,
+            listener: Listener::from(listener),
+            gone,
+            next: 1,
+        }
+    }
+
+    /// The listening socket.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        crate::core::borrow(&self.listener)
+    }
+
+    /// Whether another frontend may come. Until one leaves, others wait in the
+    /// backlog of the socket.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.shared.lock().len() < self.shared.max_frontends
+    }
+
+    /// Accepts the frontend that waits on the listening socket.
+    ///
+    /// # Errors
+    /// [`ServeError`]; that frontend is disconnected then.
+    pub fn accept(&mut self) -> Result<(), ServeError> {
+        let id = self.next;
+        self.next += 1;
+        let backend = self.backend()?;
+        let name = format!("frontend-{id}");
+        let mem = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        let mut daemon = VhostUserDaemon::new(name.clone(), Arc::clone(&backend), mem)
+            .map_err(ServeError::Daemon)?;
+        let handler = daemon.get_epoll_handlers();
+        backend.with_root(|root| {
+            handler.iter().try_for_each(|handler| {
+                handler.register_listener(root.as_raw_fd(), EventSet::IN, u64::from(HOST_EVENT))
+            })
+        })?;
+        drop(handler);
+        daemon
+            .start(&mut self.listener)
+            .map_err(ServeError::Daemon)?;
+        self.shared.lock().insert(id, backend);
+        tracing::info!(frontend = id, "connected");
+        let (shared, gone) = (Arc::clone(&self.shared), self.gone.clone());
+        thread::Builder::new().name(name).spawn(move || {
+            let result = daemon.wait();
+            // Ends the worker. It may be waiting for the frontend, whose channel
+            // is closed by now.
+            drop(daemon);
+            shared.lock().remove(&id);
+            report(id, result);
+            gone.wake();
+        })?;
+        Ok(())
+    }
+
+    fn backend(&self) -> Result<Arc<Backend>, ServeError> {
+        let shared = &self.shared;
+        let port = Arc::new(FrontendPort::default());
+        let memory = MemoryStore::new(
+            shared.window,
+            Arc::clone(&port) as Arc<dyn MemoryPort>,
+            None,
+            Arc::clone(&shared.quota),
+            shared.foreign,
+        );
+        let shape = Shape {
+            max_chunk: MAX_CHUNK,
+            first_key: HOST_ID_BIT,
+            end_key: ILLEGAL_ID_BIT,
+            max_queued: shared.max_queued,
+        };
+        let (names, quota) = (Arc::clone(&shared.names), Arc::clone(&shared.quota));
+        let session = Session::new(shape, memory, names, quota)?;
+        let counters: Arc<[QueueCounters; NUM_QUEUES]> = Arc::default();
+        let device = Device::new(session, Arc::clone(&counters));
+        Ok(Arc::new(Backend::new(
+            device,
+            counters,
+            port,
+            shared.window,
+        )))
+    }
+}
+
+fn report(frontend: u64, result: Result<(), DaemonError>) {
+    match result {
+        Ok(())
+        | Err(DaemonError::HandleRequest(VhostError::Disconnected | VhostError::PartialMessage)) => {
+            tracing::info!(frontend, "disconnected");
+        }
+        Err(error) => tracing::warn!(frontend, %error, "disconnected"),
+    }
+}
+
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket()
+    }
+}

@@ -1,0 +1,164 @@
+//! One turn of a worker: requests in, messages out, who to notify.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use virtio_wl::limits::{MAX_REQUEST_SIZE, NUM_QUEUES, QUEUE_IN, QUEUE_OUT};
+use virtio_wl::wire::{Features, Response};
+
+use super::counters::QueueCounters;
+use super::inbox::{Delivery, Inbox};
+use super::requests::serve;
+use super::ring::{Broken, Memory, Ring, Vring, read_chain, write_chain};
+use crate::core::session::Session;
+
+#[cfg(test)]
+mod tests;
+
+/// Requests carried out per turn before messages get their turn: one full ring.
+const BUDGET: usize = 256;
+
+/// Whether a turn left work behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The next event starts the next turn.
+    Idle,
+    /// There is more to do: start another turn soon.
+    Again,
+}
+
+/// The virtio_wl device of one driver.
+#[derive(Debug)]
+pub struct Device {
+    session: Session,
+    inbox: Inbox,
+    features: Features,
+    counters: Arc<[QueueCounters; NUM_QUEUES]>,
+    request: Vec<u8>,
+    response: Vec<u8>,
+}
+
+impl Device {
+    /// A device in front of `session`.
+    #[must_use]
+    pub fn new(session: Session, counters: Arc<[QueueCounters; NUM_QUEUES]>) -> Self {
+        Device {
+            session,
+            inbox: Inbox::default(),
+            features: Features::empty(),
+            counters,
+            request: Vec::new(),
+            response: Vec::new(),
+        }
+    }
+
+    /// The guest's VFDs.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Buffers of the `in` queue that wait in the guest for a reader of this VFD.
+    #[must_use]
+    pub fn held_by(&self, key: u32) -> usize {
+        self.inbox.held_by(key)
+    }
+
+    /// What the driver negotiated.
+    pub fn set_features(&mut self, features: Features) {
+        self.features = features;
+    }
+
+    /// Starts over for a new driver.
+    pub fn reset(&mut self) {
+        self.session.reset();
+        self.inbox.reset();
+        for counters in self.counters.iter() {
+            counters.broken.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A ring was stopped and started: the same driver goes on if it goes on
+    /// where the device stopped, else it is a new one and everything starts over.
+    pub fn ring_restarted(&mut self, queue: usize, vring: &Vring) {
+        use vhost_user_backend::VringT;
+        let next = vring.queue_next_avail();
+        let counters = &self.counters[queue];
+        counters.broken.store(false, Ordering::Relaxed);
+        if counters.next_avail.load(Ordering::Relaxed) != next {
+            tracing::info!("a new driver takes over");
+            self.reset();
+        }
+        if queue == QUEUE_IN {
+            self.inbox.restart(&mut self.session, next);
+        }
+    }
+
+    /// Does what there is to do, up to a bound. Never blocks on a host peer.
+    pub fn turn(&mut self, mem: &Memory, vrings: &[Vring]) -> Turn {
+        let (Some(input), Some(output)) = (vrings.get(QUEUE_IN), vrings.get(QUEUE_OUT)) else {
+            return Turn::Idle;
+        };
+        let counters = Arc::clone(&self.counters);
+        let input = Ring::new(input, mem, &counters[QUEUE_IN]);
+        let output = Ring::new(output, mem, &counters[QUEUE_OUT]);
+        let requests = guard(&counters[QUEUE_OUT], || self.requests(&output));
+        self.session.poll();
+        let messages = guard(&counters[QUEUE_IN], || {
+            self.inbox.deliver(&mut self.session, &input, self.features)
+        });
+        input.publish();
+        output.publish();
+        match (requests, messages) {
+            (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
+            _ => Turn::Idle,
+        }
+    }
+
+    fn requests(&mut self, ring: &Ring<'_>) -> Result<Turn, Broken> {
+        let mut budget = BUDGET;
+        let turn = loop {
+            ring.disable_kicks()?;
+            while budget > 0
+                && let Some(chain) = ring.pop()?
+            {
+                budget -= 1;
+                let head = chain.head_index();
+                let response = if read_chain(chain.clone(), MAX_REQUEST_SIZE, &mut self.request) {
+                    serve(&mut self.session, self.features, &self.request)
+                } else {
+                    tracing::debug!("malformed descriptor chain");
+                    Response::InvalidCmd
+                };
+                self.response.clear();
+                response.encode(self.features, &mut self.response);
+                let written = write_chain(chain, &self.response);
+                ring.push(head, written)?;
+            }
+            if budget == 0 {
+                break Turn::Again;
+            }
+            if !ring.enable_kicks()? {
+                break Turn::Idle;
+            }
+        };
+        ring.notify()?;
+        Ok(turn)
+    }
+}
+
+/// Runs a step on a queue unless the guest has broken it.
+fn guard<T>(counters: &QueueCounters, step: impl FnOnce() -> Result<T, Broken>) -> Option<T> {
+    if counters.broken.load(Ordering::Relaxed) {
+        return None;
+    }
+    match step() {
+        Ok(done) => Some(done),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "queue disabled until it is set up anew");
+            counters.broken.store(true, Ordering::Relaxed);
+            None
+        }
+    }
+}
