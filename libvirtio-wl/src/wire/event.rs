@@ -38,6 +38,9 @@ impl<'a> Event<'a> {
         }
         let (head, _) = prefix::<CtrlHeader>(bytes)?;
         let kind = MsgType::try_from(head.kind.get())?;
+        if head.flags.get() != 0 {
+            return Err(ParseError::BadHeaderFlags(head.flags.get()));
+        }
         match kind {
             MsgType::VfdNew => {
                 let new = limited::<CtrlNewHead>(bytes, size_of::<CtrlNewDmabuf>())?;

@@ -6,8 +6,8 @@ use super::{
     ContextName, DmabufLayout, DmabufSync, Features, MsgType, ParseError, PipeDirection, SendKind,
     VfdFlags, VfdId,
     layout::{
-        CtrlCredit, CtrlHeader, CtrlId, CtrlNewDmabuf, CtrlNewHead, CtrlNewNamed, CtrlSend, CtrlSync,
-        ForeignV1, ForeignV2,
+        CtrlCredit, CtrlHeader, CtrlId, CtrlNewDmabuf, CtrlNewHead, CtrlNewNamed, CtrlSend,
+        CtrlSync, ForeignV1, ForeignV2,
     },
 };
 use crate::limits::{MAX_REQUEST_SIZE, MAX_VFDS_PER_MESSAGE};
