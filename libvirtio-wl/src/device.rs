@@ -10,7 +10,7 @@ use crate::{
     address::DeviceAddress,
     channel::Channel,
     dispatcher::Dispatcher,
-    driver::{Driver, kernel::KernelDriver},
+    driver::{Driver, DriverStats, kernel::KernelDriver},
     error::{Error, Result},
     limits::{MAX_MEMORY_SIZE, PAGE_SIZE},
     listener::Listener,
@@ -147,6 +147,11 @@ impl Device {
                 .map_err(|source| Error::Thread("dispatcher", source))?;
         }
         Ok(())
+    }
+
+    /// Counters of the driver since the device was opened; `None` when it keeps none.
+    pub fn stats(&self) -> Option<DriverStats> {
+        self.inner.driver.stats()
     }
 
     /// What a file descriptor is: a VFD of this device, or something else (`None`).

@@ -39,6 +39,7 @@ pub use self::{
     address::{AddressError, DEVICE_VARIABLE, DeviceAddress},
     channel::{Channel, MsgFlags},
     device::Device,
+    driver::DriverStats,
     error::{Error, Result},
     listener::{Listener, Peer},
     mapping::Mapping,

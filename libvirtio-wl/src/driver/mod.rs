@@ -30,6 +30,22 @@ pub(crate) struct NewVfd {
     pub(crate) kind: VfdKind,
 }
 
+/// What a driver has done since it was opened; see [`Device::stats`](crate::Device::stats).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverStats {
+    /// Notifications to the device: system calls of ours, wake-ups of the device's.
+    pub kicks: u64,
+    /// Interrupts from the device that were noticed; several may be noticed as one.
+    pub interrupts: u64,
+    /// Times a thread went to sleep inside a call of the driver.
+    pub sleeps: u64,
+    /// Requests put on the `out` queue.
+    pub requests: u64,
+    /// Messages taken from the `in` queue.
+    pub messages: u64,
+}
+
 /// Moves messages between this process and the device.
 ///
 /// A VFD is known by the identity of its open file, so any duplicate of an fd that was handed out
@@ -81,6 +97,25 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     /// Whether a file descriptor is a VFD of this driver, where its kind takes longer to find out.
     fn is_vfd(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
         Ok(self.identify(fd)?.is_some())
+    }
+
+    /// Counters; `None` when the driver keeps them to itself.
+    fn stats(&self) -> Option<DriverStats> {
+        None
+    }
+
+    /// Closes an fd of a VFD and, unless duplicates of it keep it open, the VFD.
+    ///
+    /// To be preferred over dropping the fd. Where VFDs are files of a driver's it is the same, but
+    /// the embedded driver learns of a dropped stream only when it next dispatches, and of dropped
+    /// memory not at all. There a memory VFD closes whatever duplicates there are; they stay valid
+    /// as ordinary memory.
+    #[allow(
+        dead_code,
+        reason = "channels and memory are about to call it when they drop"
+    )]
+    fn close(&self, fd: OwnedFd) {
+        drop(fd);
     }
 
     /// What to poll (level-triggered, readable) before calling [`dispatch`](Self::dispatch); `None`
