@@ -74,7 +74,10 @@ fn carry_out(
         }
         // Needs a graphics buffer allocator on the host. Guests take this answer
         // as "not supported" and use shared memory.
-        Request::NewDmabuf { .. } | Request::DmabufSync { .. } => Ok(Response::InvalidCmd),
+        // CREDIT is not offered.
+        Request::NewDmabuf { .. } | Request::DmabufSync { .. } | Request::Credit { .. } => {
+            Ok(Response::InvalidCmd)
+        }
     }
 }
 
