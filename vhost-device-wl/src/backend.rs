@@ -9,7 +9,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::stat::fstat;
@@ -21,7 +21,7 @@ use vhost::vhost_user::{Backend as FrontendChannel, VhostUserFrontendReqHandler}
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
-use virtio_wl::limits::{NUM_QUEUES, QUEUE_IN, QUEUE_OUT, QUEUE_SIZE, SHMEM_REGION_ID};
+use virtio_wl::limits::{NUM_QUEUES, QUEUE_SIZE, SHMEM_REGION_ID};
 use virtio_wl::wire::Features;
 use vm_memory::{
     GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
@@ -47,7 +47,8 @@ pub const HOST_EVENT: u16 = NUM_QUEUES as u16 + 1;
 /// The virtio_wl features this device has.
 pub const FEATURES: Features = Features::TRANS_FLAGS
     .union(Features::SEND_FENCES)
-    .union(Features::USE_SHMEM);
+    .union(Features::USE_SHMEM)
+    .union(Features::CREDIT);
 
 /// The way to the frontend that maps memory for the guest.
 #[derive(Default)]
@@ -105,8 +106,8 @@ pub struct Backend {
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     waker: Waker,
     acked: AtomicU64,
-    /// Queues stopped by the frontend since the last turn, as a bit mask.
-    stopped: AtomicU8,
+    /// A queue was stopped by the frontend since the last turn.
+    stopped: AtomicBool,
     reset: AtomicBool,
     window: u64,
 }
@@ -135,7 +136,7 @@ impl Backend {
             counters,
             waker,
             acked: AtomicU64::new(0),
-            stopped: AtomicU8::new(0),
+            stopped: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             window,
         }
@@ -171,12 +172,12 @@ impl Backend {
         if self.reset.swap(false, Ordering::AcqRel) {
             device.reset();
         }
-        for queue in [QUEUE_IN, QUEUE_OUT] {
-            let bit = 1 << queue;
-            if is_live(&vrings[queue]) && self.stopped.fetch_and(!bit, Ordering::AcqRel) & bit != 0
-            {
-                device.ring_restarted(queue, &vrings[queue]);
-            }
+        if !vrings.iter().all(is_live) {
+            // Between two drivers: nothing of one may reach the other.
+            return;
+        }
+        if self.stopped.swap(false, Ordering::AcqRel) {
+            device.rings_restarted(vrings);
         }
         let acked = Features::from_bits_truncate(self.acked.load(Ordering::Acquire));
         device.set_features(acked);
@@ -248,8 +249,8 @@ impl VhostUserBackend for Backend {
             .ok()
     }
 
-    fn stop_vring(&self, queue: u32) -> io::Result<()> {
-        self.stopped.fetch_or(1 << queue, Ordering::AcqRel);
+    fn stop_vring(&self, _queue: u32) -> io::Result<()> {
+        self.stopped.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -354,6 +354,12 @@ impl Session {
         }
     }
 
+    /// Whether the guest can receive from this VFD.
+    #[must_use]
+    pub fn is_readable(&self, key: Key) -> bool {
+        self.vfds.get(&key).is_some_and(Vfd::is_readable)
+    }
+
     /// Starts reading a received stream. Until then it can be passed on without
     /// loss; the personality calls this once the guest has had the chance.
     pub fn start_reading(&mut self, key: Key) {

@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use virtio_wl::limits::{MAX_REQUEST_SIZE, NUM_QUEUES, QUEUE_IN, QUEUE_OUT};
 use virtio_wl::wire::{Features, Response};
 
+use vhost_user_backend::VringT;
+
 use super::counters::QueueCounters;
 use super::inbox::{Delivery, Inbox};
 use super::requests::serve;
@@ -36,6 +38,8 @@ pub struct Device {
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     request: Vec<u8>,
     response: Vec<u8>,
+    /// Index of the next chain of each ring after the last turn.
+    taken: [u16; NUM_QUEUES],
 }
 
 impl Device {
@@ -49,6 +53,7 @@ impl Device {
             counters,
             request: Vec::new(),
             response: Vec::new(),
+            taken: [0; NUM_QUEUES],
         }
     }
 
@@ -78,20 +83,18 @@ impl Device {
         }
     }
 
-    /// A ring was stopped and started: the same driver goes on if it goes on
-    /// where the device stopped, else it is a new one and everything starts over.
-    pub fn ring_restarted(&mut self, queue: usize, vring: &Vring) {
-        use vhost_user_backend::VringT;
-        let next = vring.queue_next_avail();
-        let counters = &self.counters[queue];
-        counters.broken.store(false, Ordering::Relaxed);
-        if counters.next_avail.load(Ordering::Relaxed) != next {
+    /// Rings were stopped and started: the same driver goes on if both go on where
+    /// the device stopped, else it is a new one and everything starts over.
+    pub fn rings_restarted(&mut self, vrings: &[Vring]) {
+        let next = |queue: usize| vrings.get(queue).map_or(0, VringT::queue_next_avail);
+        for counters in self.counters.iter() {
+            counters.broken.store(false, Ordering::Relaxed);
+        }
+        if self.taken != [next(QUEUE_IN), next(QUEUE_OUT)] {
             tracing::info!("a new driver takes over");
             self.reset();
         }
-        if queue == QUEUE_IN {
-            self.inbox.restart(&mut self.session, next);
-        }
+        self.inbox.restart(&mut self.session, next(QUEUE_IN));
     }
 
     /// Does what there is to do, up to a bound. Never blocks on a host peer.
@@ -109,6 +112,7 @@ impl Device {
         });
         input.publish();
         output.publish();
+        self.taken = [input.next_avail(), output.next_avail()];
         match (requests, messages) {
             (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
             _ => Turn::Idle,
@@ -125,7 +129,8 @@ impl Device {
                 budget -= 1;
                 let head = chain.head_index();
                 let response = if read_chain(chain.clone(), MAX_REQUEST_SIZE, &mut self.request) {
-                    serve(&mut self.session, self.features, &self.request)
+                    let (session, inbox) = (&mut self.session, &mut self.inbox);
+                    serve(session, inbox, self.features, &self.request)
                 } else {
                     tracing::debug!("malformed descriptor chain");
                     Response::InvalidCmd

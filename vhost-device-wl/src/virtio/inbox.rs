@@ -5,13 +5,15 @@
 //! has no credit; but a buffer that comes back is recognised by its address, so the
 //! device knows exactly how many each VFD still holds. A VFD may hold at most as
 //! many as are free: one neglected VFD stops at half of them, *n* stop at *n* parts
-//! of *n* + 1, and there is always one left for the others.
+//! of *n* + 1, and there is always one left for the others. A driver with credit
+//! says itself how much each VFD may send ([`Credit`]).
 
 use std::collections::{HashMap, VecDeque};
 
 use virtio_wl::limits::MAX_RESPONSE_SIZE;
 use virtio_wl::wire::{Event, Features, VfdId};
 
+use super::credit::Credit;
 use super::requests::describe;
 use super::ring::{Broken, Ring, writable_len, write_chain};
 use crate::core::session::{Announced, Inbound, Key, Session};
@@ -56,7 +58,9 @@ pub struct Inbox {
     pending: VecDeque<Message>,
     held: VecDeque<Held>,
     holds: HashMap<Key, usize>,
+    /// Not read because they hold too many buffers.
     paused: Vec<Key>,
+    credit: Credit,
     /// Available entries up to here were looked at.
     scanned: u16,
 }
@@ -86,6 +90,19 @@ impl Inbox {
     #[must_use]
     pub fn held_by(&self, key: Key) -> usize {
         self.holds.get(&key).copied().unwrap_or(0)
+    }
+
+    /// The reader of `key` has consumed something (a driver with credit).
+    pub fn grant(&mut self, session: &mut Session, key: Key, units: u32) {
+        if self.credit.grant(key, units) {
+            session.resume(key);
+        }
+    }
+
+    /// The VFD is closed; its id may come again.
+    pub fn forget(&mut self, key: Key) {
+        self.credit.forget(key);
+        self.paused.retain(|other| *other != key);
     }
 
     /// Moves what is ready from the host to the guest, and notifies it.
@@ -133,8 +150,11 @@ impl Inbox {
                 return Ok(Delivery::Done);
             }
             session.set_reading(true);
-            let (holds, paused) = (&self.holds, &mut self.paused);
+            let (holds, paused, credit) = (&self.holds, &mut self.paused, &mut self.credit);
             let inbound = session.next_inbound(|key| {
+                if features.contains(Features::CREDIT) && !credit.may_send(key) {
+                    return false;
+                }
                 let may = holds.get(&key).copied().unwrap_or(0) < free;
                 if !may && !paused.contains(&key) {
                     paused.push(key);
@@ -230,6 +250,9 @@ impl Inbox {
                     ) {
                         starts.push(key);
                     }
+                }
+                if features.contains(Features::CREDIT) {
+                    self.credit.spend(key, bytes.len(), vfds.len());
                 }
                 if let Ok(id) = VfdId::new(key) {
                     let data = &bytes;

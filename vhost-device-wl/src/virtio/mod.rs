@@ -5,10 +5,12 @@
 //! | [`ring`] | taking buffers from a virtqueue and giving them back, however malformed |
 //! | [`requests`] | one request of the guest → core → response |
 //! | [`inbox`] | messages to the guest: order, space, and who neglects its share |
+//! | [`credit`] | how much each VFD may still send, for drivers that say so |
 //! | [`device`] | one turn of a worker: requests in, messages out, who to notify |
 //! | [`counters`] | what happened, for the operator |
 
 pub mod counters;
+pub mod credit;
 pub mod device;
 pub mod inbox;
 pub mod requests;

@@ -5,13 +5,19 @@ use virtio_wl::wire::{
     Features, MemoryRange, PipeDirection, Request, Response, SendItem, VfdFlags, VfdId, VfdInfo,
 };
 
+use super::inbox::Inbox;
 use crate::core::session::{Announced, Session, SessionError};
 
 #[cfg(test)]
 mod tests;
 
 /// Carries out one request, already copied out of guest memory.
-pub fn serve(session: &mut Session, features: Features, bytes: &[u8]) -> Response {
+pub fn serve(
+    session: &mut Session,
+    inbox: &mut Inbox,
+    features: Features,
+    bytes: &[u8],
+) -> Response {
     let request = match Request::parse(bytes, features) {
         Ok(request) => request,
         Err(error) => {
@@ -19,7 +25,7 @@ pub fn serve(session: &mut Session, features: Features, bytes: &[u8]) -> Respons
             return error.response();
         }
     };
-    match carry_out(session, features, &request) {
+    match carry_out(session, inbox, features, &request) {
         Ok(response) => response,
         Err(error) => {
             tracing::debug!(?request, %error, "request failed");
@@ -30,6 +36,7 @@ pub fn serve(session: &mut Session, features: Features, bytes: &[u8]) -> Respons
 
 fn carry_out(
     session: &mut Session,
+    inbox: &mut Inbox,
     features: Features,
     request: &Request<'_>,
 ) -> Result<Response, SessionError> {
@@ -70,14 +77,19 @@ fn carry_out(
         }
         Request::Close { id } => {
             session.close(id.get())?;
+            inbox.forget(id.get());
+            Ok(Response::Ok)
+        }
+        Request::Credit { id, units } => {
+            if !session.is_readable(id.get()) {
+                return Err(SessionError::Id);
+            }
+            inbox.grant(session, id.get(), *units);
             Ok(Response::Ok)
         }
         // Needs a graphics buffer allocator on the host. Guests take this answer
         // as "not supported" and use shared memory.
-        // CREDIT is not offered.
-        Request::NewDmabuf { .. } | Request::DmabufSync { .. } | Request::Credit { .. } => {
-            Ok(Response::InvalidCmd)
-        }
+        Request::NewDmabuf { .. } | Request::DmabufSync { .. } => Ok(Response::InvalidCmd),
     }
 }
 

@@ -135,6 +135,10 @@ impl Vfd {
         }
     }
 
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(&self.body, Body::Stream(stream) if stream.readable())
+    }
+
     pub(super) fn can_forward(&self) -> bool {
         match &self.body {
             Body::Stream(stream) => stream.can_forward(),
