@@ -2,9 +2,11 @@
 //!
 //! * [`control`]: the device's control socket: request and answer types, packets, client
 //! * [`ledger`]: accounting of memory handed out, by watching it live and die
+//! * [`listener`]: Unix listening sockets: rights, stale files, socket activation
 //! * [`sandbox`]: giving up files, the network and system calls that are not needed
 
 pub mod control;
 pub mod ledger;
+pub mod listener;
 pub mod sandbox;
 mod sys;

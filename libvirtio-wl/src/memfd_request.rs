@@ -152,9 +152,8 @@ impl MemfdStatus {
     pub const OK: Self = Self(0);
     /// The request is malformed (`EINVAL`).
     pub const INVALID: Self = Self(libc::EINVAL as u8);
-    /// More than one request may ever ask for (`EFBIG`).
-    pub const TOO_BIG: Self = Self(libc::EFBIG as u8);
-    /// The VM's quota is used up (`EDQUOT`); ask again when memory has been dropped.
+    /// Beyond one of the VM's quotas (`EDQUOT`); unless it was the size of one piece,
+    /// it is worth asking again when memory has been dropped.
     pub const QUOTA: Self = Self(libc::EDQUOT as u8);
     /// The host cannot give memory now (`ENOMEM`).
     pub const NO_MEMORY: Self = Self(libc::ENOMEM as u8);
@@ -173,5 +172,4 @@ impl MemfdStatus {
 }
 
 // A status is one byte; the values used must fit it.
-const _: () =
-    assert!(libc::EINVAL < 256 && libc::EFBIG < 256 && libc::EDQUOT < 256 && libc::ENOMEM < 256);
+const _: () = assert!(libc::EINVAL < 256 && libc::EDQUOT < 256 && libc::ENOMEM < 256);

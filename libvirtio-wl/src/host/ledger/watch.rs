@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
@@ -103,6 +103,15 @@ impl Ledger {
             }
         }
         Ok(freed)
+    }
+
+    /// The descriptor to poll, for an event loop that wants to own what it polls.
+    ///
+    /// # Errors
+    ///
+    /// As `dup`.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.inotify.as_fd().try_clone_to_owned()
     }
 
     /// Pieces of memory watched.

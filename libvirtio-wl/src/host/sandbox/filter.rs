@@ -38,6 +38,8 @@ impl Filter {
         // A signal to itself: what abort() does.
         let pid = u64::from(std::process::id());
         filter.restrict(libc::SYS_tgkill, 0, SeccompCmpOp::Eq, pid);
+        // How the standard library sets O_NONBLOCK and FD_CLOEXEC.
+        filter.allow_with(libc::SYS_ioctl, 1, &[FIONBIO, FIOCLEX]);
         filter
     }
 
@@ -100,4 +102,7 @@ impl Filter {
 
 const AF_UNIX: u32 = 1;
 const EPERM: u32 = 1;
+const FIONBIO: u32 = 0x5421;
+const FIOCLEX: u32 = 0x5451;
 const _: () = assert!(libc::AF_UNIX == 1 && libc::EPERM == 1 && libc::PROT_EXEC == 4);
+const _: () = assert!(libc::FIONBIO == 0x5421 && libc::FIOCLEX == 0x5451);

@@ -1,0 +1,69 @@
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, poll};
+use virtio_wl::host::ledger::{Limits, Usage};
+
+use super::*;
+
+/// Longest a test waits for an event that is due.
+const PATIENCE_MS: u16 = 30_000;
+
+fn account() -> Account {
+    Account::new(Limits {
+        max_bytes: 16 * 4096,
+        max_count: 3,
+        max_size: 1 << 40,
+    })
+}
+
+#[test]
+fn memory_is_exact_sealed_and_not_executable() {
+    let file = sealed_memory(12_345).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 12_345);
+    let seals = fcntl(&file, FcntlArg::F_GET_SEALS).unwrap();
+    let seals = SealFlag::from_bits_retain(seals);
+    let wanted = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    assert!(seals.contains(wanted), "{seals:?}");
+    assert!(!seals.contains(SealFlag::F_SEAL_WRITE));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o111, 0);
+    for size in [0, 12_344, 12_346] {
+        assert!(file.set_len(size).is_err());
+    }
+}
+
+#[test]
+fn memory_costs_nothing_until_it_is_touched() {
+    use std::os::unix::fs::MetadataExt;
+    let file = sealed_memory(1 << 36).unwrap();
+    assert_eq!(file.metadata().unwrap().blocks(), 0);
+}
+
+#[test]
+fn what_cannot_be_made_is_not_charged() {
+    let account = Account::new(Limits {
+        max_bytes: u64::MAX,
+        max_count: 1,
+        max_size: u64::MAX,
+    });
+    let mut ledger = Ledger::new().unwrap();
+    let refusal = provide(u64::MAX, &account, &mut ledger).unwrap_err();
+    assert_eq!(refusal.status(), MemfdStatus::NO_MEMORY);
+    assert_eq!(account.usage(), Usage::default());
+    assert!(ledger.is_empty());
+}
+
+#[test]
+fn quota_is_charged_and_returns() {
+    let account = account();
+    let mut ledger = Ledger::new().unwrap();
+    let reply = provide(16 * 4096, &account, &mut ledger).unwrap();
+    assert_eq!(reply.status, MemfdStatus::OK);
+    let refusal = provide(1, &account, &mut ledger).unwrap_err();
+    assert_eq!(refusal.status(), MemfdStatus::QUOTA);
+    drop(reply);
+    let fd = &mut [PollFd::new(ledger.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(fd, PATIENCE_MS), Ok(1));
+    ledger.dispatch().unwrap();
+    assert_eq!(account.usage(), Usage::default());
+    assert!(provide(1, &account, &mut ledger).is_ok());
+}
