@@ -8,19 +8,6 @@ use anyhow::Result;
 use crate::chain::{AppVm, Chain};
 use crate::process::{Command, Daemon};
 
-/// One program under its own `sommelier`, or a client of a `sommelier --parent`.
-#[derive(Debug)]
-pub struct App {
-    process: Daemon,
-}
-
-impl App {
-    /// The started process: `sommelier` itself, or the program when it joined a parent.
-    pub fn process(&mut self) -> &mut Daemon {
-        &mut self.process
-    }
-}
-
 /// Variables of the tester's own desktop that would lead a program past the chain.
 const DESKTOP_VARIABLES: [&str; 4] = [
     "WAYLAND_DISPLAY",
@@ -64,14 +51,12 @@ impl Chain {
         vm: &AppVm,
         program: &str,
         args: impl IntoIterator<Item = A>,
-    ) -> Result<App> {
+    ) -> Result<Daemon> {
         let command = self
             .sommelier(vm, &log_name(program))?
             .arg(program)
             .args(args);
-        Ok(App {
-            process: command.spawn()?,
-        })
+        command.spawn()
     }
 
     /// Starts `sommelier --parent --socket=NAME` in an app VM and waits until it listens.
@@ -86,8 +71,22 @@ impl Chain {
             .spawn_ready()
     }
 
-    /// Starts a program in an app VM as a client of the Wayland socket `display`: the name of a
-    /// `sommelier --parent`'s socket, or the path of any other.
+    /// A program in an app VM as a client of the Wayland socket `display` (the name of a
+    /// `sommelier --parent`'s socket, or the path of any other), as a command to be changed or
+    /// spawned.
+    pub fn client(
+        &self,
+        vm: &AppVm,
+        display: impl AsRef<OsStr>,
+        program: impl AsRef<OsStr>,
+    ) -> Command {
+        let program = program.as_ref();
+        let name = format!("{}-{}", vm.name(), log_name(&program.to_string_lossy()));
+        let command = Command::new(name, program, self.log_dir());
+        guest_environment(command, vm.runtime_dir()).env("WAYLAND_DISPLAY", display)
+    }
+
+    /// Starts a program in an app VM as a client of the Wayland socket `display`.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -97,19 +96,18 @@ impl Chain {
         display: impl AsRef<OsStr>,
         program: impl AsRef<OsStr>,
         args: impl IntoIterator<Item = A>,
-    ) -> Result<App> {
-        let name = format!(
-            "{}-{}",
-            vm.name(),
-            log_name(&program.as_ref().to_string_lossy())
-        );
-        let command = Command::new(name, program, self.log_dir());
-        let command = guest_environment(command, vm.runtime_dir())
-            .env("WAYLAND_DISPLAY", display)
-            .args(args);
-        Ok(App {
-            process: command.spawn()?,
-        })
+    ) -> Result<Daemon> {
+        let command = self.client(vm, display, program).args(args);
+        command.spawn()
+    }
+
+    /// A test client of this workspace under `sommelier`, as a command to be changed or spawned.
+    ///
+    /// # Errors
+    /// When it has not been built.
+    pub fn test_client(&self, vm: &AppVm, name: &str) -> Result<Command> {
+        let program = self.binaries().path(name)?;
+        Ok(self.sommelier(vm, name)?.arg(program))
     }
 }
 

@@ -9,8 +9,9 @@
 //! | [`dir`] | the temporary directory of one run |
 //! | [`bin`] | where the binaries are |
 //! | [`notify`] | a `NOTIFY_SOCKET`: readiness as an event |
-//! | [`process`] | [`Daemon`]: spawn, wait until ready, stop, log |
+//! | [`process`] | [`Daemon`], [`Talk`]: spawn, wait until ready, stop, log |
 //! | [`chain`] | [`Chain`]: memory server, devices, accept proxy, compositor for N app VMs |
+//! | [`foot`] | the terminal that the picture tests use, with all that varies fixed |
 //! | [`app`] | programs in an app VM, under `sommelier` |
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
 //! | [`picture`] | PNG pictures: read, compare, difference picture |
@@ -26,6 +27,7 @@ pub mod bin;
 pub mod chain;
 pub mod ctl;
 pub mod dir;
+pub mod foot;
 pub mod leak;
 pub mod notify;
 pub mod picture;
@@ -34,10 +36,9 @@ pub mod skip;
 mod sys;
 pub mod wait;
 
-pub use app::App;
 pub use bin::Binaries;
 pub use chain::{AppVm, Chain, ChainBuilder, VmSpec};
 pub use ctl::CompositorCtl;
 pub use dir::TestDir;
 pub use picture::Picture;
-pub use process::{Command, Daemon};
+pub use process::{Command, Daemon, Talk};

@@ -19,6 +19,10 @@ use crate::notify::NotifySocket;
 use crate::sys;
 use crate::wait::{self, Deadline};
 
+mod talk;
+
+pub use talk::Talk;
+
 /// Lines of a log shown when something failed.
 const LOG_TAIL: usize = 40;
 
@@ -72,25 +76,27 @@ impl Command {
         self
     }
 
-    /// What the process reads as its standard input (default: nothing).
-    pub fn stdin(mut self, file: File) -> Self {
-        self.inner.stdin(file);
-        self
-    }
-
     /// Starts it, without waiting for anything.
     ///
     /// # Errors
     /// When the program or the log file cannot be opened.
-    pub fn spawn(mut self) -> Result<Daemon> {
-        let log = File::options()
+    pub fn spawn(self) -> Result<Daemon> {
+        let log = self.open_log()?;
+        self.spawn_with(log.into())
+    }
+
+    fn open_log(&self) -> Result<File> {
+        File::options()
             .create(true)
             .append(true)
             .open(&self.log)
-            .with_context(|| format!("cannot open the log {}", self.log.display()))?;
-        self.inner
-            .stdout(log.try_clone().context("log file")?)
-            .stderr(log);
+            .with_context(|| format!("cannot open the log {}", self.log.display()))
+    }
+
+    /// Starts it with its standard output somewhere else than in its log.
+    fn spawn_with(mut self, output: Stdio) -> Result<Daemon> {
+        let log = self.open_log()?;
+        self.inner.stdout(output).stderr(log);
         let child = self.inner.spawn().with_context(|| {
             format!(
                 "cannot start {}",

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::chain::ChainBuilder;
 use integration_tests::process::Daemon;
 use integration_tests::wait::{self, Deadline};
-use integration_tests::{App, Chain, leak};
+use integration_tests::{Chain, leak};
 
 use crate::interrupt::Interrupt;
 use crate::{cargo, deps};
@@ -96,14 +96,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Everything that runs in the app VMs.
 struct Programs {
-    apps: Vec<App>,
+    apps: Vec<Daemon>,
     parent: Daemon,
 }
 
 impl Programs {
     fn stop(&mut self) -> Result<()> {
         for app in &mut self.apps {
-            app.process().stop()?;
+            app.stop()?;
         }
         self.parent.stop()?;
         Ok(())

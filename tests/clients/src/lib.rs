@@ -7,7 +7,8 @@
 //! * [`raw`]: hand-made messages on the socket, for what no honest library sends
 //!
 //! The binaries: `pattern-client` (a checked pattern with partial damage and pool resize),
-//! `keymap-client` (what its keymap descriptor is), `hostile-client` (named attacks).
+//! `keymap-client` (what its keymap descriptor is), `connect-client` (many connections),
+//! `hostile-client` (named attacks).
 
 pub mod canvas;
 pub mod pool;
