@@ -4,6 +4,7 @@
 //! * `cargo`: building the workspace
 //! * `demo`: two app VMs and their windows, as a picture
 //! * `test`: everything that can be checked here, with counts
+//! * `bench`: round trips compared, kicks and interrupts counted
 //! * `interrupt`: Ctrl-C as an event, so that everything is stopped in order
 #![allow(
     clippy::print_stdout,
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cargo;
 mod demo;
 mod deps;
@@ -36,6 +38,8 @@ enum Task {
     Demo(demo::Args),
     /// Run every check and test, with counts
     Test(test::Args),
+    /// Measure round trips against a plain Unix socket
+    Bench(bench::Args),
     /// Install the Debian packages that are missing
     InstallDeps,
 }
@@ -44,6 +48,7 @@ fn run() -> Result<ExitCode> {
     match Args::parse().task {
         Task::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Task::InstallDeps => deps::require(deps::ALL).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,108 @@
+//! The processes that `cargo xtask bench` measures, one role each.
+//!
+//! Every figure comes from a process of its own, so that no run inherits the
+//! placement on cores or the warm caches of another. The result is one
+//! line of JSON; see [`timing::Summary`] for its fields.
+
+mod channel;
+mod counters;
+mod peer;
+mod socket;
+mod sync;
+mod timing;
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about, version)]
+struct Args {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Send back what arrives, for every connection to a listening socket.
+    Echo {
+        /// Where to listen.
+        listen: PathBuf,
+    },
+    /// Pass bytes between every accepted connection and a new one to another socket.
+    Relay {
+        /// Where to listen.
+        listen: PathBuf,
+        /// Where to connect for each connection.
+        connect: PathBuf,
+    },
+    /// Measure round trips over a Unix socket.
+    Socket {
+        /// An echo to connect to.
+        connect: PathBuf,
+        /// Bytes a round trip carries each way.
+        #[arg(long, default_value_t = 64)]
+        bytes: usize,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Measure round trips over a `Channel` of the device in `VIRTIO_WL_DEVICE`.
+    Channel {
+        /// Context name of an echo; empty for the unnamed one.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Bytes a round trip carries each way.
+        #[arg(long, default_value_t = 64)]
+        bytes: usize,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Measure `wl_display.sync` on the server in `WAYLAND_DISPLAY` or `WAYLAND_SOCKET`.
+    Sync {
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+}
+
+/// How much to measure.
+#[derive(Debug, Clone, clap::Args)]
+struct Rounds {
+    /// Round trips before the first counted one.
+    #[arg(long, default_value_t = 500)]
+    warm_up: usize,
+    /// Counted round trips.
+    #[arg(long, default_value_t = 5000)]
+    rounds: usize,
+    /// Control socket of a device whose kicks and interrupts are counted meanwhile.
+    #[arg(long)]
+    control: Vec<PathBuf>,
+    /// Write the summary here instead of to standard output.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let (summary, output) = match Args::parse().role {
+        Role::Echo { listen } => return peer::echo(&listen),
+        Role::Relay { listen, connect } => return peer::relay(&listen, &connect),
+        Role::Socket {
+            connect,
+            bytes,
+            rounds,
+        } => (socket::measure(&connect, bytes, &rounds)?, rounds.output),
+        Role::Channel {
+            name,
+            bytes,
+            rounds,
+        } => (channel::measure(&name, bytes, &rounds)?, rounds.output),
+        Role::Sync { rounds } => (sync::measure(&rounds)?, rounds.output),
+    };
+    let json = serde_json::to_string(&summary)?;
+    match output {
+        Some(path) => {
+            std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+        }
+        None => writeln!(std::io::stdout(), "{json}").context("cannot print"),
+    }
+}
