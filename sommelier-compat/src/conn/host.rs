@@ -1,0 +1,110 @@
+//! The way to the host: a virtio_wl device, or an ordinary compositor socket.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use crate::shm::memory::{Allocator, MemfdAllocator};
+use crate::sys;
+use crate::wire::InQueue;
+
+/// Where connections to the host are made.
+pub trait Host: fmt::Debug {
+    /// Opens one connection.
+    ///
+    /// # Errors
+    /// When the host cannot be reached now.
+    fn connect(&self) -> io::Result<Box<dyn HostStream>>;
+
+    /// Where memory for the host comes from.
+    fn allocator(&self) -> Rc<dyn Allocator>;
+}
+
+/// One connection to the host.
+pub trait HostStream: fmt::Debug {
+    /// What to poll: readable when [`receive`](Self::receive) will not block.
+    fn as_fd(&self) -> BorrowedFd<'_>;
+
+    /// Sends without blocking; all of `fds` go with the first byte. Returns how
+    /// many bytes went.
+    ///
+    /// # Errors
+    /// `WouldBlock`; `InvalidInput` for a descriptor that cannot be sent;
+    /// `BrokenPipe` when the host is gone.
+    fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize>;
+
+    /// Receives without blocking. 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock`, and whatever ends the connection.
+    fn receive(&mut self, queue: &mut InQueue<HostFd>) -> io::Result<usize>;
+}
+
+/// A descriptor from the host.
+#[derive(Debug)]
+pub enum HostFd {
+    /// One that a client can have as it is.
+    Plain(OwnedFd),
+}
+
+/// A compositor of this machine, by its socket.
+#[derive(Debug)]
+pub struct SocketHost(PathBuf);
+
+impl SocketHost {
+    /// Connects to `path` for every client.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Host for SocketHost {
+    fn connect(&self) -> io::Result<Box<dyn HostStream>> {
+        // Not `UnixStream::connect`, which waits while the backlog is full: a
+        // compositor that does not accept must not hold up other clients.
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(
+            std::os::fd::AsRawFd::as_raw_fd(&fd),
+            &UnixAddr::new(&self.0)?,
+        )?;
+        Ok(Box::new(SocketStream {
+            stream: fd.into(),
+            control: Vec::new(),
+        }))
+    }
+
+    fn allocator(&self) -> Rc<dyn Allocator> {
+        Rc::new(MemfdAllocator)
+    }
+}
+
+#[derive(Debug)]
+struct SocketStream {
+    stream: UnixStream,
+    control: Vec<u8>,
+}
+
+impl HostStream for SocketStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        sys::send(&self.stream, bytes, fds)
+    }
+
+    fn receive(&mut self, queue: &mut InQueue<HostFd>) -> io::Result<usize> {
+        let mut fds = Vec::new();
+        let len = sys::receive(&self.stream, queue.space(), &mut fds, &mut self.control)?;
+        queue.filled(len);
+        queue.fds.extend(fds.into_iter().map(HostFd::Plain));
+        Ok(len)
+    }
+}
