@@ -18,6 +18,9 @@ use crate::{
     wire::VfdKind,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Most buffers of one [`Channel::send`] that are looked at; the rest counts as not sent. Wayland
 /// libraries use two.
 const MAX_SLICES: usize = 16;
@@ -93,9 +96,12 @@ impl Channel {
     /// * `EAGAIN`: it would have to wait, and [`MsgFlags::DONTWAIT`] is set.
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): more than 28 descriptors, descriptors
     ///   without a byte or on a pipe, or one of a kind that cannot be sent.
-    /// * whatever stood in the way of converting a descriptor: `EDQUOT`, `ENOMEM`, `EMFILE` ...
+    /// * `EMFILE`: more ordinary pipes than are carried for one channel
+    ///   ([`MAX_PUMPED_PER_CHANNEL`]) or for one device.
+    /// * whatever else stood in the way of converting a descriptor: `EDQUOT`, `ENOMEM` ...
     ///
     /// [`Device::pipe`]: crate::Device::pipe
+    /// [`MAX_PUMPED_PER_CHANNEL`]: crate::limits::MAX_PUMPED_PER_CHANNEL
     pub fn send(
         &self,
         bufs: &[IoSlice<'_>],
@@ -113,7 +119,7 @@ impl Channel {
             return driver.send(self.as_fd(), chunk, &[], nonblock);
         }
         self.check_fds(fds.len(), chunk.is_empty())?;
-        let outgoing = Outgoing::prepare(&self.device, fds)?;
+        let outgoing = Outgoing::prepare(&self.device, self.stream.pumped(), fds)?;
         let sent = driver.send(self.as_fd(), chunk, &outgoing.vfds(), nonblock)?;
         outgoing.sent(&self.device.pump);
         Ok(sent)

@@ -7,6 +7,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use nix::{
@@ -20,11 +21,14 @@ use nix::{
 
 use crate::{
     device::Inner,
-    limits::MAX_MEMORY_SIZE,
+    limits::{MAX_MEMORY_SIZE, MAX_PUMPED_PER_CHANNEL},
     memory::Memory,
     pump::{Job, Pump},
     wire::PipeDirection,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Bytes copied at once into shared memory.
 const COPY_BUFFER_SIZE: usize = 64 * 1024;
@@ -46,14 +50,22 @@ enum Item<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Converts what needs converting.
-    pub(crate) fn prepare(device: &Inner, fds: &[BorrowedFd<'a>]) -> io::Result<Self> {
+    /// Converts what needs converting. Pipes hold a clone of `pumped` for as long as they flow.
+    pub(crate) fn prepare(
+        device: &Inner,
+        pumped: &Arc<()>,
+        fds: &[BorrowedFd<'a>],
+    ) -> io::Result<Self> {
         let items = fds
             .iter()
-            .map(|&fd| Item::new(device, fd))
+            .map(|&fd| Item::new(device, pumped, fd))
             .collect::<io::Result<Vec<_>>>()?;
         let jobs = items.iter().filter(|item| matches!(item, Item::Pipe(_)));
         device.pump.check_room(jobs.count())?;
+        // One clone is the channel's own.
+        if Arc::strong_count(pumped) > MAX_PUMPED_PER_CHANNEL + 1 {
+            return Err(Errno::EMFILE.into());
+        }
         Ok(Self { items })
     }
 
@@ -80,14 +92,14 @@ impl<'a> Outgoing<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn new(device: &Inner, fd: BorrowedFd<'a>) -> io::Result<Self> {
+    fn new(device: &Inner, pumped: &Arc<()>, fd: BorrowedFd<'a>) -> io::Result<Self> {
         if device.driver.is_vfd(fd)? {
             return Ok(Self::Vfd(fd));
         }
         let stat = fstat(fd)?;
         match file_type(&stat) {
             SFlag::S_IFREG => copy_memory(device, fd, &stat).map(Self::Copy),
-            SFlag::S_IFIFO => take_pipe(device, fd).map(Self::Pipe),
+            SFlag::S_IFIFO => take_pipe(device, pumped, fd).map(Self::Pipe),
             other => Err(refuse(match other {
                 SFlag::S_IFSOCK => "a socket",
                 SFlag::S_IFDIR => "a directory",
@@ -141,20 +153,19 @@ fn copy_memory(device: &Inner, fd: BorrowedFd<'_>, stat: &FileStat) -> io::Resul
 }
 
 /// Makes the pipe VFD through which the peer uses an ordinary pipe.
-fn take_pipe(device: &Inner, fd: BorrowedFd<'_>) -> io::Result<Job> {
+fn take_pipe(device: &Inner, pumped: &Arc<()>, fd: BorrowedFd<'_>) -> io::Result<Job> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     match flags & OFlag::O_ACCMODE {
         // The peer writes: we read from it and write here.
         OFlag::O_WRONLY => {
             let vfd = device.driver.new_pipe(PipeDirection::Read)?;
-            Ok(Job::from_peer(
-                vfd.fd,
-                own_description(fd, OFlag::O_WRONLY)?,
-            ))
+            let pipe = own_description(fd, OFlag::O_WRONLY)?;
+            Ok(Job::from_peer(vfd.fd, pipe, Arc::clone(pumped)))
         }
         OFlag::O_RDONLY => {
             let vfd = device.driver.new_pipe(PipeDirection::Write)?;
-            Ok(Job::to_peer(vfd.fd, own_description(fd, OFlag::O_RDONLY)?))
+            let pipe = own_description(fd, OFlag::O_RDONLY)?;
+            Ok(Job::to_peer(vfd.fd, pipe, Arc::clone(pumped)))
         }
         _ => Err(refuse("a FIFO open in both directions")),
     }

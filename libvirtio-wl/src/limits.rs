@@ -110,8 +110,12 @@ pub const MAX_PARKED_VFDS: usize = 253;
 /// within a millisecond; this bounds the harm of one that has stopped.
 pub const MEMORY_SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most pipes pumped at once by one device. Each costs three descriptors of this process; a peer
-/// that keeps its ends open must not use up more of them than this.
+/// Most ordinary pipes carried at once that were sent over one channel: a peer that keeps its ends
+/// open holds up no other. Clipboards and drags use one or two.
+pub const MAX_PUMPED_PER_CHANNEL: usize = 32;
+
+/// Most ordinary pipes carried at once for one device. Each costs two descriptors of this process,
+/// half of whose usual 1024 they leave alone.
 pub const MAX_PUMPED_PIPES: usize = 256;
 
 /// How soon a pumped pipe is tried again when the driver had no room for its data and offers

@@ -14,6 +14,9 @@ use crate::{
     wire::ContextName,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Who a connection comes from, in the words of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {

@@ -17,6 +17,9 @@ use crate::{
     wire::{ContextName, VfdKind},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The connection to the memory server, made when first needed.
 ///
 /// Replies come in the order of requests and carry nothing to tell them apart, so one allocation at

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Stream {
     /// VFDs whose bytes have not arrived. A result of 0 bytes means the end of the stream to every
     /// caller, so they cannot be returned alone.
     parked: Mutex<Vec<NewVfd>>,
+    /// Held by each pipe that was sent over this stream and is carried still, to count them.
+    pumped: Arc<()>,
 }
 
 impl Stream {
@@ -31,11 +33,17 @@ impl Stream {
             fd: vfd.fd,
             kind: vfd.kind,
             parked: Mutex::new(Vec::new()),
+            pumped: Arc::new(()),
         }
     }
 
     pub(crate) fn kind(&self) -> VfdKind {
         self.kind
+    }
+
+    /// To be held by what carries a pipe sent over this stream.
+    pub(crate) fn pumped(&self) -> &Arc<()> {
+        &self.pumped
     }
 
     /// The bare VFD; parked VFDs are closed.

@@ -21,6 +21,9 @@ pub(crate) mod user;
 
 pub(crate) mod kernel;
 
+#[cfg(test)]
+pub(crate) mod test;
+
 /// A VFD that a driver made or received.
 #[derive(Debug)]
 pub(crate) struct NewVfd {

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use nix::{
@@ -30,6 +31,8 @@ pub(crate) struct Job {
     ended: bool,
     /// The driver had no room for the buffer, and says nothing when it has.
     starved: bool,
+    /// Counts the pipes of a channel.
+    _count: Arc<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,16 +52,16 @@ pub(super) enum Progress {
 
 impl Job {
     /// Carries what the peer writes to the write end of a pipe.
-    pub(crate) fn from_peer(vfd: OwnedFd, pipe: OwnedFd) -> Self {
-        Self::new(Direction::FromPeer, vfd, pipe)
+    pub(crate) fn from_peer(vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
+        Self::new(Direction::FromPeer, vfd, pipe, count)
     }
 
     /// Carries what comes out of the read end of a pipe to the peer.
-    pub(crate) fn to_peer(vfd: OwnedFd, pipe: OwnedFd) -> Self {
-        Self::new(Direction::ToPeer, vfd, pipe)
+    pub(crate) fn to_peer(vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
+        Self::new(Direction::ToPeer, vfd, pipe, count)
     }
 
-    fn new(direction: Direction, vfd: OwnedFd, pipe: OwnedFd) -> Self {
+    fn new(direction: Direction, vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
         Self {
             direction,
             vfd,
@@ -66,6 +69,7 @@ impl Job {
             buffer: Buffer::default(),
             ended: false,
             starved: false,
+            _count: count,
         }
     }
 
