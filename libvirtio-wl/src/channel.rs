@@ -7,12 +7,17 @@ use std::{
 };
 
 use bitflags::bitflags;
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::pipe2,
+};
 
 use crate::{
     convert::Outgoing,
     device::Inner,
     driver::NewVfd,
     limits::{MAX_CHUNK, MAX_VFDS_PER_MESSAGE},
+    pump::Job,
     stream::Stream,
     vfd::Vfd,
     wire::VfdKind,
@@ -157,6 +162,40 @@ impl Channel {
         };
         fds.extend(arrived.into_iter().map(|vfd| Vfd::new(&self.device, vfd)));
         Ok(count)
+    }
+
+    /// Turns a received pipe into an end of an ordinary one, for a program that knows nothing of
+    /// VFDs. Its bytes are carried over in the background until either end closes, as those of
+    /// pipes that are sent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no pipe, `EMFILE` when too many
+    /// are carried already, and whatever creating a pipe gives.
+    pub fn into_pipe(self) -> io::Result<OwnedFd> {
+        let VfdKind::Pipe { write, .. } = self.kind() else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "only a pipe can be carried over",
+            ));
+        };
+        self.device.pump.check_room(1)?;
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        let device = self.device;
+        let vfd = self.stream.into_fd();
+        let (ours, theirs) = if write {
+            (reader, writer)
+        } else {
+            (writer, reader)
+        };
+        // Only ours: the two ends have a flag each.
+        fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        device.pump.start(if write {
+            Job::to_peer(vfd, ours)
+        } else {
+            Job::from_peer(vfd, ours)
+        });
+        Ok(theirs)
     }
 
     pub(crate) fn device(&self) -> &Arc<Inner> {

@@ -21,8 +21,7 @@ fn main() {
             )
         }
         Err(error) => {
-            let text = format!("sommelier: {error}\n{}", args::usage());
-            let _ = std::io::stderr().write_all(text.as_bytes());
+            let _ = write!(std::io::stderr(), "error: {error}\n\n{}", args::usage());
             exit(1);
         }
     };
@@ -47,7 +46,7 @@ fn main() {
     match run::run(*config) {
         Ok(status) => exit(status),
         Err(error) => {
-            tracing::error!("{error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             exit(run::exit_status(&error));
         }
     }

@@ -4,14 +4,14 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::SigSet;
+use virtio_wl::{DEVICE_VARIABLE, Device, DeviceAddress};
 
 use crate::args::Config;
-use crate::conn::{Host, SocketHost};
+use crate::conn::{DeviceHost, Host, SocketHost};
 use crate::server::child::{NOT_EXECUTABLE, NOT_FOUND, Program, Reach, private_connection};
 use crate::server::listen::{Listener, socket_path};
 use crate::server::{Plan, block_signals, serve};
@@ -98,15 +98,32 @@ pub fn exit_status(error: &anyhow::Error) -> i32 {
     }
 }
 
+/// The host: `--display`, else the device, else (when no device was asked for
+/// and there is none) the compositor that `WAYLAND_DISPLAY` names.
 fn host(config: &Config) -> Result<Rc<dyn Host>> {
-    let display = config
-        .display
-        .clone()
-        .or_else(|| env::var_os("WAYLAND_DISPLAY"));
-    let display = display.context("give the compositor's socket with --display")?;
-    let path = socket_path(
-        Path::new(&display).as_os_str(),
-        env::var_os("XDG_RUNTIME_DIR"),
-    )?;
+    if let Some(display) = &config.display {
+        return socket_host(display);
+    }
+    let address = DeviceAddress::from_env()?;
+    let device = match Device::open_address(&address) {
+        Ok(device) => device,
+        Err(error) => {
+            let asked_for = env::var_os(DEVICE_VARIABLE).is_some_and(|value| !value.is_empty());
+            let outer = env::var_os("WAYLAND_DISPLAY").filter(|_| !asked_for && !config.parent);
+            if let Some(display) = outer.filter(|_| !address.path().exists()) {
+                tracing::info!(%error, "no device, use WAYLAND_DISPLAY");
+                return socket_host(&display);
+            }
+            return Err(error).context(
+                "no way to the host; set VIRTIO_WL_DEVICE, or give a compositor's socket with \
+                 --display=SOCKET",
+            );
+        }
+    };
+    Ok(Rc::new(DeviceHost::new(device)))
+}
+
+fn socket_host(display: &OsStr) -> Result<Rc<dyn Host>> {
+    let path = socket_path(display, env::var_os("XDG_RUNTIME_DIR"))?;
     Ok(Rc::new(SocketHost::new(path)))
 }

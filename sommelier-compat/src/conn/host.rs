@@ -8,10 +8,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use virtio_wl::{Channel, Memory};
 
-use crate::shm::memory::{Allocator, MemfdAllocator};
+use crate::shm::memory::{Allocator, MemfdAllocator, snapshot};
 use crate::sys;
 use crate::wire::InQueue;
+
+/// Largest memory that is copied for a client, in bytes. Keymaps have some
+/// 64 KiB.
+const MAX_SNAPSHOT: usize = 16 << 20;
 
 /// Where connections to the host are made.
 pub trait Host: fmt::Debug {
@@ -23,6 +28,21 @@ pub trait Host: fmt::Debug {
 
     /// Where memory for the host comes from.
     fn allocator(&self) -> Rc<dyn Allocator>;
+
+    /// What to watch, to know when to call [`dispatch`](Self::dispatch); `None`
+    /// when connections become readable by themselves.
+    fn event_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Makes connections readable for which something has arrived, and those
+    /// that were full worth another try.
+    ///
+    /// # Errors
+    /// When all connections have ended for good.
+    fn dispatch(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One connection to the host.
@@ -50,6 +70,28 @@ pub trait HostStream: fmt::Debug {
 pub enum HostFd {
     /// One that a client can have as it is.
     Plain(OwnedFd),
+    /// Memory of the device.
+    Memory(Memory),
+    /// A pipe of the device.
+    Stream(Channel),
+}
+
+impl HostFd {
+    /// Makes a descriptor for a client, which expects files that it can measure
+    /// and map as it likes, and pipes that it can write to.
+    ///
+    /// # Errors
+    /// When that is not possible, e.g. for want of descriptors.
+    pub fn into_client_fd(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Plain(fd) => Ok(fd),
+            Self::Memory(memory) => match usize::try_from(memory.size()) {
+                Ok(len) if len <= MAX_SNAPSHOT => snapshot(&memory, len),
+                _ => Err(io::ErrorKind::FileTooLarge.into()),
+            },
+            Self::Stream(channel) => channel.into_pipe(),
+        }
+    }
 }
 
 /// A compositor of this machine, by its socket.

@@ -1,15 +1,17 @@
 //! One client with its connection to the host: the relay joined to real
 //! sockets, never blocking on either.
 
+mod device;
 mod host;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+pub use device::DeviceHost;
 pub use host::{Host, HostFd, HostStream, SocketHost};
 
-use crate::relay::{Adopt, ClientError, HostError, Relay, display_error};
+use crate::relay::{ClientError, HostError, Relay, display_error};
 use crate::sys;
 use crate::wire::{BadLength, InQueue, Message, OutQueue};
 
@@ -78,7 +80,6 @@ pub struct Connection {
     from_host: InQueue<HostFd>,
     relay: Relay,
     control: Vec<u8>,
-    adopter: Adopter,
     client_closed: bool,
     host_closed: bool,
     /// The host did not take everything; wait until it does.
@@ -111,7 +112,6 @@ impl Connection {
             from_host: InQueue::default(),
             relay: Relay::new(host.allocator()),
             control: Vec::new(),
-            adopter: Adopter,
             client_closed: false,
             host_closed: false,
             host_full: false,
@@ -171,6 +171,12 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Whether something waits for room on the way to the host.
+    #[must_use]
+    pub fn host_is_full(&self) -> bool {
+        self.host_full
     }
 
     /// The way to the host may have room again.
@@ -252,7 +258,7 @@ impl Connection {
             };
             let len = message.wire_len();
             self.relay
-                .event(message, fds, &mut self.adopter)
+                .event(message, fds, HostFd::into_client_fd)
                 .map_err(End::Event)?;
             self.from_host.consume(len);
         }
@@ -312,16 +318,4 @@ fn flush(
         }
     }
     Ok(true)
-}
-
-/// Makes descriptors for the client of what the host sent.
-#[derive(Debug)]
-struct Adopter;
-
-impl Adopt<HostFd> for Adopter {
-    fn adopt(&mut self, fd: HostFd) -> io::Result<OwnedFd> {
-        match fd {
-            HostFd::Plain(fd) => Ok(fd),
-        }
-    }
 }

@@ -2,6 +2,8 @@
 //! relay itself.
 
 use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use wayland_backend::protocol::{AllowNull, ArgumentType, MessageDesc};
 
@@ -9,7 +11,7 @@ use super::opcode::{
     BUFFER_RELEASE, DISPLAY_DELETE_ID, DISPLAY_ERROR, REGISTRY_GLOBAL, REGISTRY_GLOBAL_REMOVE,
     SHM_FORMAT,
 };
-use super::{Adopt, HostError, Relay, args};
+use super::{HostError, Relay, args};
 use crate::objects::{HostObject, Role};
 use crate::wire::{ArgReader, BadMessage, DISPLAY_ID, Message};
 
@@ -18,7 +20,7 @@ impl Relay {
         &mut self,
         message: Message<'_>,
         fds: &mut VecDeque<F>,
-        adopt: &mut impl Adopt<F>,
+        adopt: impl Fn(F) -> io::Result<OwnedFd>,
     ) -> Result<(), HostError> {
         let unknown = HostError::UnknownObject(message.object);
         let client = match self.objects.by_host(message.object).ok_or(unknown)? {
@@ -63,7 +65,7 @@ impl Relay {
         message: Message<'_>,
         desc: &MessageDesc,
         fds: &mut VecDeque<F>,
-        adopt: &mut impl Adopt<F>,
+        adopt: impl Fn(F) -> io::Result<OwnedFd>,
     ) -> Result<(), HostError> {
         let Self {
             objects, to_client, ..
@@ -98,7 +100,7 @@ impl Relay {
                 }
                 ArgumentType::Fd => {
                     let fd = fds.pop_front().ok_or(HostError::MissingFd)?;
-                    draft.fd(adopt.adopt(fd).map_err(HostError::Fd)?);
+                    draft.fd(adopt(fd).map_err(HostError::Fd)?);
                 }
             }
         }

@@ -17,6 +17,7 @@ mod shm;
 mod surface;
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -30,15 +31,6 @@ pub use fault::{ClientError, HostError, display_error};
 use opcode::{DISPLAY_DELETE_ID, DISPLAY_ERROR};
 use registry::Registry;
 use surface::Surface;
-
-/// Turns a descriptor from the host into one for the client.
-pub trait Adopt<F>: std::fmt::Debug {
-    /// Hands `fd` on.
-    ///
-    /// # Errors
-    /// Whatever making the client's descriptor gives; it ends the connection.
-    fn adopt(&mut self, fd: F) -> std::io::Result<OwnedFd>;
-}
 
 /// What the relay keeps about an object.
 #[derive(Debug, Default)]
@@ -131,7 +123,8 @@ impl Relay {
         }
     }
 
-    /// Handles one event of the host.
+    /// Handles one event of the host; `adopt` turns its descriptors into those
+    /// of a client.
     ///
     /// # Errors
     /// [`HostError`], after which the connection cannot be continued.
@@ -139,7 +132,7 @@ impl Relay {
         &mut self,
         message: Message<'_>,
         fds: &mut VecDeque<F>,
-        adopt: &mut impl Adopt<F>,
+        adopt: impl Fn(F) -> io::Result<OwnedFd>,
     ) -> Result<(), HostError> {
         self.dispatch_event(message, fds, adopt)
     }

@@ -100,6 +100,7 @@ pub fn serve(
             server.signal(event.signal())
         })
         .map_err(|error| setup(error.error))?;
+    watch_host(&handle, &plan.host).map_err(setup)?;
     for client in plan.clients {
         server.sessions.add(client).map_err(ServeError::Connect)?;
     }
@@ -120,6 +121,28 @@ pub fn serve(
         server.check_done();
     }
     Ok(server.exit.unwrap_or_default())
+}
+
+/// Watches what tells that something has arrived for any connection.
+fn watch_host(handle: &LoopHandle<'static, Server>, host: &Rc<dyn Host>) -> calloop::Result<()> {
+    let Some(fd) = host.event_fd() else {
+        return Ok(());
+    };
+    let source = Generic::new(fd.try_clone_to_owned()?, Interest::READ, Mode::Level);
+    let host = Rc::clone(host);
+    let inserted = handle.insert_source(source, move |_, _, server: &mut Server| {
+        let result = host.dispatch();
+        server.sessions.host_dispatched();
+        Ok(match result {
+            Ok(()) => PostAction::Continue,
+            Err(error) => {
+                // Every connection has hung up and ends by itself.
+                tracing::error!(%error, "the device is gone");
+                PostAction::Remove
+            }
+        })
+    });
+    inserted.map(drop).map_err(|error| error.error)
 }
 
 #[derive(Debug)]

@@ -12,6 +12,11 @@ use calloop::{Dispatcher, Interest, LoopHandle, Mode, PostAction, RegistrationTo
 use super::Server;
 use crate::conn::{Connection, End, Host, Wants};
 
+/// Connections up to which all are asked for news after the host's device was
+/// dispatched, instead of waiting for the event loop to say which have some.
+/// Asking costs about as much as one of them being told.
+const ASK_EACH: usize = 8;
+
 /// Whoever has the [`Sessions`]; the event loop passes it to every callback.
 pub(super) trait Owner {
     fn sessions(&mut self) -> &mut Sessions;
@@ -151,6 +156,28 @@ impl Sessions {
             token,
             wanted: (true, false),
         })
+    }
+
+    /// Something has arrived for some connections, and there may be room again
+    /// for others.
+    pub(super) fn host_dispatched(&mut self) {
+        // With few connections it is cheaper to ask each than to wait for the
+        // event loop to tell which.
+        let ask = self.count <= ASK_EACH;
+        for key in 0..self.sessions.len() {
+            let Some(session) = &mut self.sessions[key] else {
+                continue;
+            };
+            if session.connection.host_is_full() {
+                session.connection.host_writable();
+            } else if !ask {
+                continue;
+            }
+            if ask {
+                self.receive(key, Connection::host_readable);
+            }
+            self.touch(key);
+        }
     }
 
     fn receive(&mut self, key: usize, receive: impl FnOnce(&mut Connection) -> Result<(), End>) {
