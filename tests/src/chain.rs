@@ -8,7 +8,7 @@ use crate::bin::Binaries;
 use crate::ctl::CompositorCtl;
 use crate::dir::TestDir;
 use crate::leak;
-use crate::process::{Command, Daemon};
+use crate::process::{self, Command, Daemon};
 
 mod config;
 mod paths;
@@ -150,6 +150,7 @@ impl ChainBuilder {
             binaries: self.binaries,
             size: self.size,
             compositor_args: self.compositor_args,
+            stopped: false,
             paths,
         })
     }
@@ -189,6 +190,11 @@ impl AppVm {
     pub fn daemon(&mut self) -> Option<&mut Daemon> {
         self.daemon.as_mut()
     }
+
+    /// Its device process has ended in a way of its own and is not to be stopped again.
+    pub fn forget_daemon(&mut self) {
+        self.daemon = None;
+    }
 }
 
 /// A chain. Dropping it stops what still runs, compositor first.
@@ -207,6 +213,8 @@ pub struct Chain {
     binaries: Binaries,
     size: (u32, u32),
     compositor_args: Vec<String>,
+    /// Stopped as it should be; otherwise its logs are shown.
+    stopped: bool,
     paths: Paths,
 }
 
@@ -408,8 +416,19 @@ impl Chain {
         for daemon in first.into_iter().chain(devices).chain(rest).flatten() {
             daemon.stop_cleanly()?;
         }
+        self.stopped = true;
         let left = leak::files(self.paths.run())?;
         anyhow::ensure!(left.is_empty(), "files left behind: {left:?}");
         Ok(())
+    }
+}
+
+/// A chain that was not stopped belongs to a failed test, whose reason is often in a log. (After a
+/// panic each [`Daemon`] shows its own.)
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if !self.stopped && !std::thread::panicking() {
+            process::print_logs(self.log_dir());
+        }
     }
 }

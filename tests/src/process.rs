@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::leak;
 use crate::notify::NotifySocket;
 use crate::sys;
 use crate::wait::{self, Deadline};
@@ -296,12 +297,25 @@ impl Daemon {
 
     /// The last lines of its log, each with the name of the process.
     pub fn log_tail(&self) -> String {
-        let text = self.log_text();
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
-        tail.iter()
-            .map(|line| format!("  {}: {line}\n", self.name))
-            .collect()
+        tail(&self.name, &self.log_text())
+    }
+}
+
+/// The last lines of a text, each with a name.
+fn tail(name: &str, text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+    tail.iter()
+        .map(|line| format!("  {name}: {line}\n"))
+        .collect()
+}
+
+/// Prints the last lines of all logs in a directory.
+pub(crate) fn print_logs(dir: &Path) {
+    for path in leak::files(dir).unwrap_or_default() {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let text = fs::read(&path).unwrap_or_default();
+        eprint!("{}", tail(&name, &String::from_utf8_lossy(&text)));
     }
 }
 

@@ -125,5 +125,8 @@ fn an_app_device_killed_under_traffic_costs_only_its_vm() -> Result<()> {
         good.line()? == "frame 1",
         "the neighbour's window has stopped"
     );
-    works(&chain, chain.app("personal"))
+    works(&chain, chain.app("personal"))?;
+    good.process().stop()?;
+    chain.app_mut("work").forget_daemon();
+    chain.stop()
 }

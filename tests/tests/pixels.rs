@@ -156,5 +156,5 @@ fn the_name_of_the_vm_is_drawn_in_the_title_bar() -> Result<()> {
         client.process().stop()?;
         ctl.wait_no_windows(name)?;
     }
-    Ok(())
+    chain.stop()
 }

@@ -51,6 +51,8 @@ fn run(report: &mut Report, name: &str, mut command: Command, filter: Option<&st
     println!("{name}");
     // --show-output: a passed test that skipped itself has said so on its output.
     command.arg("--").args(filter).arg("--show-output");
+    // The errors of tests say what was attempted; where they were made helps nobody.
+    command.env("RUST_LIB_BACKTRACE", "0");
     let mut counts = Counts::default();
     let status = report.run_logged(name, command, |line| counts.see(line))?;
     for line in &counts.failures {
