@@ -182,6 +182,7 @@ impl Channel {
         self.device.pump.check_room(1)?;
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let device = self.device;
+        let count = Arc::clone(self.stream.pumped());
         let vfd = self.stream.into_fd();
         let (ours, theirs) = if write {
             (reader, writer)
@@ -191,9 +192,9 @@ impl Channel {
         // Only ours: the two ends have a flag each.
         fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         device.pump.start(if write {
-            Job::to_peer(vfd, ours)
+            Job::to_peer(vfd, ours, count)
         } else {
-            Job::from_peer(vfd, ours)
+            Job::from_peer(vfd, ours, count)
         });
         Ok(theirs)
     }
