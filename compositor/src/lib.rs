@@ -10,9 +10,15 @@
 //! * [`frame`]: labels, borders and their pixels
 //! * [`input`]: what the user does; [`keymap`]: which keys type which text
 //! * [`state`]: the parts together, and what the control socket may do
-//! * [`run`]: the event loop
+//! * [`run`]: the event loop; `pacing`: when a frame is drawn
+//! * `vm`: one VM's Wayland display; `vms`: all of them and their connections
+//! * `bridge`: bytes and descriptors between a connection and a display
+//! * `listener`: where connections come from
+//! * `render`: windows to pixels; `backend`: where the pixels go
 
 pub mod args;
+mod backend;
+mod bridge;
 pub mod config;
 pub mod control;
 pub mod core;
@@ -20,6 +26,11 @@ pub mod frame;
 pub mod input;
 pub mod keymap;
 pub mod label;
+mod listener;
+mod pacing;
+mod render;
 pub mod run;
 pub mod screenshot;
 pub mod state;
+mod vm;
+mod vms;

@@ -4,6 +4,8 @@ use anyhow::Context;
 use calloop::EventLoop;
 
 use crate::config::Config;
+use crate::core::VmId;
+use crate::listener::test_socket;
 use crate::state::Compositor;
 
 /// Runs a compositor until it is asked to stop.
@@ -14,11 +16,26 @@ pub fn run(
     config: &Config,
     setup: impl FnOnce(&mut Compositor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut event_loop: EventLoop<'static, Compositor> =
-        EventLoop::try_new().context("cannot create the event loop")?;
-    let mut compositor = Compositor::new(event_loop.handle(), event_loop.get_signal(), config)?;
+    let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
+    let mut compositor = compositor(&event_loop, config)?;
     setup(&mut compositor)?;
-    event_loop
-        .run(None, &mut compositor, |_| ())
-        .context("event loop failed")
+    let result = event_loop
+        .run(None, &mut compositor, Compositor::end_turn)
+        .context("event loop failed");
+    compositor.shut_down();
+    result
+}
+
+/// A compositor that listens where `config` says, for a loop that calls
+/// [`Compositor::end_turn`] after each turn and [`Compositor::shut_down`] at the end.
+pub(crate) fn compositor(
+    event_loop: &EventLoop<'static, Compositor>,
+    config: &Config,
+) -> anyhow::Result<Compositor> {
+    let mut compositor = Compositor::new(event_loop.handle(), event_loop.get_signal(), config)?;
+    for (vm, socket) in (VmId::FIRST_TEST..).map(VmId).zip(&config.test_sockets) {
+        let file = test_socket::listen(&mut compositor, socket, vm)?;
+        compositor.sockets.push(file);
+    }
+    Ok(compositor)
 }

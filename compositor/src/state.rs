@@ -1,14 +1,27 @@
 //! The compositor as one value: what the event loop runs on, and what the
 //! control socket may ask and do.
+//!
+//! A turn of the loop feeds displays and notes what the user did; its end
+//! ([`Compositor::end_turn`], in `turn`) lets displays and core act on that and
+//! asks for a frame; `draw` makes the frame.
+
+mod clients;
+mod draw;
+mod turn;
 
 use std::fmt;
 
 use calloop::{LoopHandle, LoopSignal};
 
+use crate::backend::{Backend, Headless};
 use crate::config::Config;
-use crate::core::{Rect, Size, VmId, WindowId};
+use crate::core::{Core, Rect, Size, VmId, WindowId};
 use crate::input::InputEvent;
 use crate::label::{Colour, VmName};
+use crate::listener::test_socket::SocketFile;
+use crate::pacing::Pacing;
+use crate::render::Art;
+use crate::vms::Vms;
 
 /// Called with the compositor after the frame it waited for.
 pub type AfterFrame = Box<dyn FnOnce(&mut Compositor)>;
@@ -18,12 +31,21 @@ pub type Watcher = Box<dyn FnMut(&mut Compositor) -> bool>;
 
 /// Everything the compositor is. Data of the event loop.
 pub struct Compositor {
-    handle: LoopHandle<'static, Compositor>,
+    pub(crate) handle: LoopHandle<'static, Compositor>,
     signal: LoopSignal,
-    size: Size,
-    frames: u64,
-    after_frame: Vec<AfterFrame>,
-    watchers: Vec<Watcher>,
+    pub(crate) core: Core,
+    pub(crate) vms: Vms,
+    pub(crate) art: Art,
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) pacing: Pacing,
+    pub(crate) frames: u64,
+    /// Something visible changed since the last frame.
+    pub(crate) damaged: bool,
+    /// Something a watcher may look at changed since the last turn.
+    pub(crate) changed: bool,
+    pub(crate) after_frame: Vec<AfterFrame>,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) sockets: Vec<SocketFile>,
 }
 
 /// A window as the control socket describes it.
@@ -77,10 +99,17 @@ impl Compositor {
         Ok(Self {
             handle,
             signal,
-            size: config.size,
+            core: Core::new(config.size),
+            vms: Vms::default(),
+            art: Art::default(),
+            backend: Box::new(Headless::new(config.size)?),
+            pacing: Pacing::default(),
             frames: 0,
+            damaged: true,
+            changed: false,
             after_frame: Vec::new(),
             watchers: Vec::new(),
+            sockets: Vec::new(),
         })
     }
 
@@ -96,26 +125,62 @@ impl Compositor {
 
     /// All mapped windows, top first, each popup before its window.
     pub fn windows(&self) -> Vec<WindowInfo> {
-        Vec::new()
+        let mut out = Vec::new();
+        for window in self.core.windows() {
+            let id = window.id();
+            let Some(vm) = self.vms.get(id.vm) else {
+                continue;
+            };
+            let (title, app_id) = vm.titles(id.key);
+            let base = WindowInfo {
+                id,
+                vm_name: vm.name().clone(),
+                colour: vm.colour(),
+                title,
+                app_id,
+                frame: window.frame(),
+                content: window.content(),
+                focused: self.core.focus() == Some(id),
+                kind: WindowKind::Toplevel,
+            };
+            out.extend(window.popups().map(|content| WindowInfo {
+                frame: crate::core::popup_frame(content),
+                content,
+                kind: WindowKind::Popup,
+                ..base.clone()
+            }));
+            out.push(base);
+        }
+        out
     }
 
     /// The VMs that have a connection, by id.
     pub fn vms(&self) -> Vec<(VmId, VmName)> {
-        Vec::new()
+        let connected = self.vms.connected();
+        connected.map(|(id, name)| (id, name.clone())).collect()
     }
 
     /// The monitor's picture as of the last completed frame.
     pub fn read_pixels(&self) -> Pixels {
         Pixels {
-            size: self.size,
-            xrgb: vec![0; self.size.area() as usize],
+            size: self.backend.size(),
+            xrgb: self.backend.read(),
         }
     }
 
-    /// Lets the user act. Takes effect at once; clients hear of it when this
-    /// turn of the loop ends.
+    /// Lets the user act. Takes effect when this turn of the loop ends.
     pub fn input(&mut self, event: InputEvent) {
-        tracing::trace!(?event, "input");
+        match event {
+            InputEvent::Key { code, pressed } => self.core.key(code, pressed),
+            InputEvent::Motion { to } => self.core.motion(to),
+            InputEvent::Button { code, pressed } => self.core.button(code, pressed),
+            InputEvent::Axis {
+                horizontal,
+                vertical,
+            } => self.core.axis(horizontal, vertical),
+        }
+        // A key that moves a window or a focus is seen in the next frame.
+        self.damaged = true;
     }
 
     /// Frames drawn so far.
@@ -125,11 +190,12 @@ impl Compositor {
 
     /// True if nothing is waiting to be drawn.
     pub fn is_idle(&self) -> bool {
-        true
+        !self.damaged && !self.pacing.is_armed()
     }
 
-    /// Draws a frame soon, also without damage, and calls back after it. All
-    /// that clients had committed when this was called is in that frame.
+    /// Draws a frame soon, also without damage, and calls back after it. What
+    /// clients had committed when this was called is in that frame, as far as
+    /// their VM's share of copies allows.
     pub fn after_frame(&mut self, then: AfterFrame) {
         self.after_frame.push(then);
     }
@@ -143,7 +209,6 @@ impl Compositor {
 impl fmt::Debug for Compositor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compositor")
-            .field("size", &self.size)
             .field("frames", &self.frames)
             .finish_non_exhaustive()
     }

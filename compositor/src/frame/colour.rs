@@ -85,6 +85,6 @@ impl Rgb {
 
 impl From<Colour> for Rgb {
     fn from(colour: Colour) -> Self {
-        Self::from_u32(colour.0)
+        Self::from_u32(colour.to_u32())
     }
 }

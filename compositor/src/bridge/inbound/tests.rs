@@ -1,0 +1,183 @@
+use std::fs::File;
+
+use super::*;
+
+/// A message in the wire format.
+fn message(object: u32, opcode: u16, arguments: &[u32]) -> Vec<u8> {
+    let length = (HEADER + 4 * arguments.len()) as u32;
+    let header = [object, length << 16 | u32::from(opcode)];
+    let words = header.iter().chain(arguments);
+    words.flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+fn get_registry(id: u32) -> Vec<u8> {
+    message(1, 1, &[id])
+}
+
+fn bind_shm(registry: u32, id: u32) -> Vec<u8> {
+    let text = |t: &[u8; 4]| u32::from_ne_bytes(*t);
+    message(registry, 0, &[7, 7, text(b"wl_s"), text(b"hm\0\0"), 1, id])
+}
+
+fn create_pool(shm: u32, id: u32) -> Vec<u8> {
+    message(shm, 0, &[id, 4096])
+}
+
+fn sync(id: u32) -> Vec<u8> {
+    message(1, 0, &[id])
+}
+
+fn fds(count: usize) -> Vec<OwnedFd> {
+    let open = || File::open("/dev/null").unwrap().into();
+    (0..count).map(|_| open()).collect()
+}
+
+#[test]
+fn test_incomplete_message_waits_for_its_rest() {
+    let mut inbound = Inbound::default();
+    let whole = sync(3);
+    inbound.push(&whole[..7], []).unwrap();
+    assert!(inbound.next().unwrap().bytes.is_empty());
+    inbound.push(&whole[7..], []).unwrap();
+    assert_eq!(inbound.next().unwrap().bytes, whole);
+}
+
+#[test]
+fn test_lengths_no_message_can_have_are_refused() {
+    for length in [0u32, 4, 7, 10, 4100, 0xffff] {
+        let mut inbound = Inbound::default();
+        let header: Vec<u8> = [1, length << 16]
+            .iter()
+            .flat_map(|w: &u32| w.to_ne_bytes())
+            .collect();
+        inbound.push(&header, []).unwrap();
+        let error = inbound.next().unwrap_err();
+        assert_eq!(error, Violation::Length(length as u16));
+    }
+}
+
+#[test]
+fn test_longest_message_passes() {
+    let mut inbound = Inbound::default();
+    let longest = message(5, 3, &vec![0; (BYTES_PER_TURN - HEADER) / 4]);
+    inbound.push(&longest, []).unwrap();
+    assert_eq!(inbound.next().unwrap().bytes.len(), BYTES_PER_TURN);
+}
+
+#[test]
+fn test_fd_stays_back_until_a_message_takes_it() {
+    let mut inbound = Inbound::default();
+    let start = [get_registry(2), bind_shm(2, 3)].concat();
+    inbound.push(&start, fds(1)).unwrap();
+    assert_eq!(inbound.next().unwrap().fds.len(), 0);
+    inbound.push(&create_pool(3, 4), []).unwrap();
+    assert_eq!(inbound.next().unwrap().fds.len(), 1);
+}
+
+#[test]
+fn test_28_pools_in_one_delivery_arrive_with_their_fds_in_turns() {
+    let mut inbound = Inbound::default();
+    let mut bytes = [get_registry(2), bind_shm(2, 3)].concat();
+    (0..28).for_each(|n| bytes.extend(create_pool(3, 10 + n)));
+    inbound.push(&bytes, fds(28)).unwrap();
+    let (mut turns, mut taken, mut out) = (0, 0, Vec::new());
+    while taken < 28 {
+        let chunk = inbound.next().unwrap();
+        assert!(chunk.fds.len() <= FDS_PER_TURN);
+        (turns, taken) = (turns + 1, taken + chunk.fds.len());
+        out.extend(chunk.bytes);
+    }
+    assert_eq!((turns, out), (28usize.div_ceil(FDS_PER_TURN), bytes));
+}
+
+#[test]
+fn test_fds_nobody_takes_end_the_client() {
+    let mut inbound = Inbound::default();
+    let mut result = Ok(());
+    let mut sent = 0;
+    while result.is_ok() {
+        result = inbound.push(&sync(3), fds(28));
+        sent += 28;
+        assert!(inbound.next().unwrap().fds.is_empty());
+    }
+    assert_eq!(result, Err(Violation::IdleFds));
+    assert!(sent <= MAX_WAITING_FDS + MAX_FDS);
+}
+
+#[test]
+fn test_pool_without_fd_goes_on_without() {
+    let mut inbound = Inbound::default();
+    let bytes = [get_registry(2), bind_shm(2, 3), create_pool(3, 4)].concat();
+    inbound.push(&bytes, []).unwrap();
+    let chunk = inbound.next().unwrap();
+    assert_eq!((chunk.bytes, chunk.fds.len()), (bytes, 0));
+}
+
+#[test]
+fn test_data_offers_take_an_fd_to_receive() {
+    let mut inbound = Inbound::default();
+    let receive = message(SERVER_IDS, 1, &[4, 0]);
+    inbound.push(&receive, fds(1)).unwrap();
+    assert_eq!(inbound.next().unwrap().fds.len(), 1);
+}
+
+#[test]
+fn test_one_turn_never_hands_on_more_than_its_budget() {
+    let mut inbound = Inbound::default();
+    let many: Vec<u8> = (0..1000).flat_map(|n| sync(3 + n)).collect();
+    inbound.push(&many, []).unwrap();
+    let mut out = Vec::new();
+    loop {
+        let chunk = inbound.next().unwrap();
+        if chunk.bytes.is_empty() {
+            break;
+        }
+        assert!(chunk.bytes.len() <= BYTES_PER_TURN);
+        out.extend(chunk.bytes);
+    }
+    assert_eq!(out, many);
+}
+
+/// The two requests `Objects::follow` knows are all there are.
+#[test]
+fn test_no_other_advertised_request_takes_an_fd() {
+    use wayland_backend::protocol::{ArgumentType, Interface};
+    use wayland_client::Proxy;
+    use wayland_client::protocol as wl;
+    use wayland_protocols::wp::viewporter::client as viewporter;
+    use wayland_protocols::xdg::decoration::zv1::client as decoration;
+    use wayland_protocols::xdg::shell::client as xdg;
+
+    let advertised: &[&'static Interface] = &[
+        wl::wl_display::WlDisplay::interface(),
+        wl::wl_registry::WlRegistry::interface(),
+        wl::wl_compositor::WlCompositor::interface(),
+        wl::wl_subcompositor::WlSubcompositor::interface(),
+        wl::wl_shm::WlShm::interface(),
+        wl::wl_seat::WlSeat::interface(),
+        wl::wl_output::WlOutput::interface(),
+        wl::wl_data_device_manager::WlDataDeviceManager::interface(),
+        xdg::xdg_wm_base::XdgWmBase::interface(),
+        decoration::zxdg_decoration_manager_v1::ZxdgDecorationManagerV1::interface(),
+        viewporter::wp_viewporter::WpViewporter::interface(),
+    ];
+    let mut seen: Vec<&'static Interface> = Vec::new();
+    let mut todo = advertised.to_vec();
+    let mut with_fd = Vec::new();
+    while let Some(interface) = todo.pop() {
+        if seen.iter().any(|s| s.name == interface.name) {
+            continue;
+        }
+        seen.push(interface);
+        for (opcode, request) in interface.requests.iter().enumerate() {
+            let takes = |a: &ArgumentType| matches!(a, ArgumentType::Fd);
+            if request.signature.iter().any(takes) {
+                with_fd.push((interface.name, opcode));
+            }
+        }
+        let messages = interface.requests.iter().chain(interface.events);
+        todo.extend(messages.filter_map(|m| m.child_interface));
+    }
+    with_fd.sort_unstable();
+    assert_eq!(with_fd, [("wl_data_offer", 1), ("wl_shm", 0)]);
+}

@@ -1,0 +1,3 @@
+//! Where clients come from.
+
+pub(crate) mod test_socket;
