@@ -16,11 +16,14 @@ use nix::sys::stat::fstat;
 use nix::sys::statfs::{self, fstatfs};
 use nix::unistd::ftruncate;
 
-use super::quota::{Charge, Quota, Resource};
+use super::account::{AccountError, MemoryAccount};
 use super::window::{PAGE, Window};
 
+mod source;
 #[cfg(test)]
 mod tests;
+
+pub use source::MemfdServer;
 
 /// Freed mappings kept for reuse: a map or unmap costs a round trip to the
 /// frontend, and more the more mappings are live.
@@ -65,7 +68,6 @@ pub struct Block {
     size: u64,
     len: u64,
     offset: Option<u64>,
-    _charge: Option<Charge>,
     /// A peer may hold it, or did give it to us: its pages are not ours to reuse.
     shared: bool,
 }
@@ -104,7 +106,7 @@ pub enum MemoryError {
     Size(u64),
     /// The VM holds too much already.
     #[error(transparent)]
-    Quota(#[from] super::quota::Exceeded),
+    Account(#[from] AccountError),
     /// No free range in the region.
     #[error("no room for {0} bytes in the shared memory region")]
     WindowFull(u64),
@@ -135,14 +137,16 @@ pub enum ForeignMemory {
     Refuse,
 }
 
-/// All memory of one guest: region, files and charges.
+/// All memory of one guest: the region and the files in it.
 pub struct MemoryStore {
     window: Window,
     port: Arc<dyn MemoryPort>,
     source: Option<Box<dyn MemorySource>>,
-    quota: Arc<Quota>,
+    account: Arc<MemoryAccount>,
     foreign: ForeignMemory,
     idle: VecDeque<Block>,
+    mapped_bytes: u64,
+    mappings: u64,
 }
 
 impl std::fmt::Debug for MemoryStore {
@@ -162,16 +166,18 @@ impl MemoryStore {
         window: u64,
         port: Arc<dyn MemoryPort>,
         source: Option<Box<dyn MemorySource>>,
-        quota: Arc<Quota>,
+        account: Arc<MemoryAccount>,
         foreign: ForeignMemory,
     ) -> Self {
         MemoryStore {
             window: Window::new(window),
             port,
             source,
-            quota,
+            account,
             foreign,
             idle: VecDeque::new(),
+            mapped_bytes: 0,
+            mappings: 0,
         }
     }
 
@@ -186,18 +192,15 @@ impl MemoryStore {
         {
             return Ok(block);
         }
-        let (fd, charge) = if let Some(source) = &mut self.source {
-            (source.create(len)?, None)
-        } else {
-            let charge = self.charge(len)?;
-            (create_sealed(len)?, Some(charge))
+        let fd = match &mut self.source {
+            Some(source) => source.create(len)?,
+            None => self.create(len, |_| Ok(()))?,
         };
         let mut block = Block {
             fd: Arc::new(fd),
             size: len,
             len,
             offset: None,
-            _charge: charge,
             shared: false,
         };
         self.expose(&mut block)?;
@@ -220,7 +223,6 @@ impl MemoryStore {
                     size,
                     len,
                     offset: None,
-                    _charge: None,
                     shared: true,
                 };
                 self.expose(&mut block)?;
@@ -245,15 +247,15 @@ impl MemoryStore {
         self.hide(&mut block);
     }
 
-    /// Forgets all idle mappings.
+    /// Ends all idle mappings.
     pub fn clear(&mut self) {
         while self.evict() {}
     }
 
-    /// Starts over for a new driver, whose frontend has dropped all mappings.
-    pub fn reset(&mut self) {
-        self.idle.clear();
-        self.window = Window::new(self.window.len());
+    /// Bytes and number of mappings the guest can see, or could, were they not idle.
+    #[must_use]
+    pub fn mapped(&self) -> (u64, u64) {
+        (self.mapped_bytes, self.mappings)
     }
 
     fn copy(&mut self, from: &OwnedFd, size: u64, len: u64) -> Result<Block, MemoryError> {
@@ -261,30 +263,36 @@ impl MemoryStore {
         if !never_blocks(fs) {
             return Err(MemoryError::FileSystem(fs.0 as i64));
         }
-        let charge = self.charge(len)?;
-        let fd = create(len)?;
-        copy_bytes(from, &fd, size)?;
-        seal(&fd)?;
+        let fd = self.create(len, |fd| copy_bytes(from, fd, size))?;
         let mut block = Block {
             fd: Arc::new(fd),
             size,
             len,
             offset: None,
-            _charge: Some(charge),
             shared: true,
         };
         self.expose(&mut block)?;
         Ok(block)
     }
 
-    fn charge(&mut self, len: u64) -> Result<Charge, MemoryError> {
-        loop {
-            match self.quota.charge(Resource::Memory, len) {
-                Ok(charge) => return Ok(charge),
+    /// Makes memory on the guest's account.
+    fn create(
+        &mut self,
+        len: u64,
+        fill: impl FnOnce(&OwnedFd) -> Result<(), MemoryError>,
+    ) -> Result<OwnedFd, MemoryError> {
+        let reservation = loop {
+            match self.account.reserve(len) {
+                Ok(reservation) => break reservation,
                 Err(_) if self.evict() => {}
                 Err(e) => return Err(e.into()),
             }
-        }
+        };
+        let fd = create(len)?;
+        fill(&fd)?;
+        seal(&fd)?;
+        self.account.follow(fd.as_fd(), reservation)?;
+        Ok(fd)
     }
 
     fn expose(&mut self, block: &mut Block) -> Result<(), MemoryError> {
@@ -301,6 +309,8 @@ impl MemoryStore {
             return Err(e.into());
         }
         block.offset = Some(offset);
+        self.mapped_bytes += block.len;
+        self.mappings += 1;
         Ok(())
     }
 
@@ -308,6 +318,8 @@ impl MemoryStore {
         let Some(offset) = block.offset.take() else {
             return;
         };
+        self.mapped_bytes -= block.len;
+        self.mappings -= 1;
         match self.port.unmap(offset, block.len) {
             Ok(()) => self.window.give(offset, block.len),
             // The guest may still see it there: never use the range again.
@@ -359,16 +371,6 @@ fn create(len: u64) -> Result<OwnedFd, MemoryError> {
     };
     let len = i64::try_from(len).map_err(|_| MemoryError::Size(len))?;
     ftruncate(&fd, len)?;
-    Ok(fd)
-}
-
-/// A memfd of `len` zero bytes whose size is final.
-///
-/// # Errors
-/// Those of the host.
-pub fn create_sealed(len: u64) -> Result<OwnedFd, MemoryError> {
-    let fd = create(len)?;
-    seal(&fd)?;
     Ok(fd)
 }
 

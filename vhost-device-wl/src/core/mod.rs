@@ -6,7 +6,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`names`] | what a guest can connect to; shared with the control socket |
-//! | [`quota`] | what one VM may make the host hold |
+//! | [`quota`] | VFDs and queued bytes of one VM |
+//! | [`account`] | memory of one VM, until its last holder is gone |
 //! | [`descriptor`] | what a received descriptor is |
 //! | [`memory`] | creating, sealing, copying and recycling shared memory |
 //! | [`window`] | page ranges of the shared memory region |
@@ -15,6 +16,7 @@
 //! | [`watch`] | which host descriptors are ready |
 //! | [`session`] | one guest's VFDs and everything it can do with them |
 
+pub mod account;
 pub mod descriptor;
 pub mod memory;
 pub mod names;

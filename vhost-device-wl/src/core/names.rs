@@ -98,7 +98,8 @@ impl NameTable {
         Self::default()
     }
 
-    /// Adds an entry that is connected to on every open. `name` may be empty.
+    /// Adds an entry that is connected to on every open. `name` may be empty. A
+    /// listening entry of that name is replaced: whoever added it has come back.
     ///
     /// # Errors
     /// [`NameError`]; nothing is added then.
@@ -107,6 +108,10 @@ impl NameTable {
             check(name)?;
         }
         let mut inner = self.lock();
+        if let Some(Entry::Listening { path: old, .. }) = inner.entries.get_mut(name) {
+            path.clone_into(old);
+            return Ok(name.to_owned());
+        }
         let count = inner.entries.values().filter(|e| !e.is_connected()).count();
         if count >= MAX_LISTENING {
             return Err(NameError::Full(MAX_LISTENING));

@@ -62,6 +62,12 @@ impl OutQueue {
         self.bytes
     }
 
+    /// Descriptors waiting.
+    #[must_use]
+    pub fn fds(&self) -> usize {
+        self.fds
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

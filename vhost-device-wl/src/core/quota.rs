@@ -1,4 +1,5 @@
-//! What one VM may make the host hold: memory, VFDs and queued bytes.
+//! What one VM may make the host hold: VFDs and queued bytes. (Memory can outlive
+//! everything here; see [`account`](super::account).)
 //!
 //! A [`Quota`] belongs to the VM, so all frontends of a device share it. What is
 //! taken comes back by dropping the [`Charge`]; nothing a guest says returns it.
@@ -13,8 +14,6 @@ mod tests;
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Bytes of memory this device created on behalf of the guest.
-    Memory,
     /// Live VFDs.
     Vfds,
     /// Bytes that wait in this device for a slow host peer.
@@ -24,9 +23,6 @@ pub enum Resource {
 /// Upper bounds of one VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory. Default 1 GiB: a few screens of pixels per window, for
-    /// many windows, yet a fraction of a host.
-    pub memory: u64,
     /// VFDs. Default 8192: the driver has 2047 of its own, the rest are
     /// received ones; each costs the host one or two descriptors.
     pub vfds: u64,
@@ -37,7 +33,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            memory: 1 << 30,
             vfds: 8192,
             queued: 16 << 20,
         }
@@ -48,7 +43,6 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Quota {
     limits: Limits,
-    memory: AtomicU64,
     vfds: AtomicU64,
     queued: AtomicU64,
 }
@@ -69,7 +63,6 @@ impl Quota {
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Quota {
             limits,
-            memory: AtomicU64::new(0),
             vfds: AtomicU64::new(0),
             queued: AtomicU64::new(0),
         })
@@ -106,7 +99,6 @@ impl Quota {
 
     fn cell(&self, resource: Resource) -> (&AtomicU64, u64) {
         match resource {
-            Resource::Memory => (&self.memory, self.limits.memory),
             Resource::Vfds => (&self.vfds, self.limits.vfds),
             Resource::Queued => (&self.queued, self.limits.queued),
         }

@@ -157,11 +157,13 @@ impl Session {
 
     /// Starts over for a new driver: every VFD of the old one is gone.
     pub fn reset(&mut self) {
-        for (_, vfd) in self.vfds.drain() {
-            vfd.detach(&mut self.watch);
+        for (_, vfd) in std::mem::take(&mut self.vfds) {
+            if let Some(block) = vfd.detach(&mut self.watch) {
+                self.memory.release(block);
+            }
         }
         self.ready.clear();
-        self.memory.reset();
+        self.memory.clear();
         self.next_key = self.shape.first_key;
         self.watch.set_reading(true);
     }
@@ -191,6 +193,9 @@ impl Session {
         };
         let stream = Stream::connected(socket, self.queue());
         let announced = self.insert(key, Body::Stream(stream), charge);
+        if let Some(vfd) = self.vfds.get_mut(&key) {
+            vfd.name = Some(name.into());
+        }
         self.start_reading(key);
         Ok(announced)
     }
@@ -379,6 +384,12 @@ impl Session {
     /// All VFDs with their counters, in no order.
     pub fn report(&self) -> impl Iterator<Item = VfdReport> + '_ {
         self.vfds.iter().map(|(key, vfd)| vfd.report(*key))
+    }
+
+    /// Bytes and number of live mappings.
+    #[must_use]
+    pub fn mapped(&self) -> (u64, u64) {
+        self.memory.mapped()
     }
 
     /// Number of VFDs.

@@ -161,10 +161,16 @@ impl Stream {
         self.received
     }
 
-    /// Bytes the peer has not taken.
+    /// Bytes and descriptors the peer has not taken.
     #[must_use]
-    pub fn queued(&self) -> usize {
-        self.queue.bytes()
+    pub fn queued(&self) -> (usize, usize) {
+        (self.queue.bytes(), self.queue.fds())
+    }
+
+    /// Whether the peer has not taken everything.
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// What to poll.

@@ -31,6 +31,19 @@ pub(crate) struct Received {
 /// The `nix` wrapper is not used because it hides descriptors that were installed
 /// along with a truncation, and so leaks them whenever a peer sends too many.
 pub(crate) fn recv(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
+    recv_with(socket, buf, libc::MSG_DONTWAIT)
+}
+
+/// As [`recv`], but waits as long as the socket's own time-out says.
+pub(crate) fn recv_blocking(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
+    recv_with(socket, buf, 0)
+}
+
+fn recv_with(
+    socket: BorrowedFd<'_>,
+    buf: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Received> {
     let mut control = ControlBuffer([0; CONTROL_LEN]);
     let mut iov = libc::iovec {
         iov_base: buf.as_mut_ptr().cast(),
@@ -42,7 +55,7 @@ pub(crate) fn recv(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Receive
     msg.msg_iovlen = 1;
     msg.msg_control = (&raw mut control).cast();
     msg.msg_controllen = CONTROL_LEN;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: `msg` points to one buffer of the stated length, and to a control
     // buffer of the stated length and alignment; both outlive the call.
     let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut msg, flags) };

@@ -81,3 +81,14 @@ fn the_number_of_unclaimed_connections_is_bounded() {
     );
     assert!(table.add_listening("still-fine", Path::new("/x")).is_ok());
 }
+
+#[test]
+fn a_listening_entry_replaces_only_its_like() {
+    let table = NameTable::new();
+    table.add_listening("a", Path::new("/old")).unwrap();
+    table.add_listening("a", Path::new("/new")).unwrap();
+    assert!(matches!(table.open("a"), Some(Target::Connect(p)) if p == Path::new("/new")));
+    assert_eq!(table.add_connected("a", socket()), Err(NameError::InUse("a".into())));
+    table.add_connected("b", socket()).unwrap();
+    assert_eq!(table.add_listening("b", Path::new("/x")), Err(NameError::InUse("b".into())));
+}

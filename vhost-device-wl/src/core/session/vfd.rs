@@ -62,22 +62,26 @@ impl Traffic {
 }
 
 /// A VFD as the operator sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VfdReport {
     /// Its id.
     pub key: Key,
     /// What it is.
     pub kind: &'static str,
+    /// The context it was opened as.
+    pub name: Option<Box<str>>,
     /// What has passed.
     pub traffic: Traffic,
     /// Bytes waiting for the host peer.
     pub queued: u64,
-    /// Not read at present, because the guest does not take what was sent.
-    pub paused: bool,
+    /// Descriptors waiting for the host peer.
+    pub queued_fds: u64,
+    /// Has something for the guest that there was no room for, or no turn yet.
+    pub waiting: bool,
     /// Nothing more will come from the host.
     pub ended: bool,
-    /// Bytes of memory.
-    pub size: u64,
+    /// Bytes, for memory.
+    pub size: Option<u64>,
 }
 
 /// One VFD.
@@ -86,6 +90,8 @@ pub(super) struct Vfd {
     pub(super) body: Body,
     pub(super) hang_up: HangUp,
     pub(super) traffic: Traffic,
+    /// The context it was opened as.
+    pub(super) name: Option<Box<str>>,
     /// Is in the session's round.
     pub(super) in_ready: bool,
     /// In the readers of the watch.
@@ -102,6 +108,7 @@ impl Vfd {
             body,
             hang_up: HangUp::No,
             traffic: Traffic::default(),
+            name: None,
             in_ready: false,
             watched: false,
             paused: false,
@@ -174,7 +181,7 @@ impl Vfd {
         let count = fds.len();
         stream.send(bytes, fds)?;
         self.traffic.count_out(bytes.len(), count);
-        if stream.queued() > 0 && !self.writing {
+        if stream.has_queued() && !self.writing {
             watch.add_writer(key, stream.poll_fd())?;
             self.writing = true;
         }
@@ -187,7 +194,7 @@ impl Vfd {
             return;
         };
         // A peer that is gone shows on the reading side, after its last bytes.
-        if (!stream.flush() || stream.queued() == 0) && self.writing {
+        if (!stream.flush() || !stream.has_queued()) && self.writing {
             watch.remove_writer(stream.poll_fd());
             self.writing = false;
         }
@@ -278,18 +285,20 @@ impl Vfd {
                     StreamKind::Socket => "socket",
                     StreamKind::Pipe { .. } => "pipe",
                 };
-                (kind, stream.queued() as u64, 0)
+                (kind, stream.queued(), None)
             }
-            Body::Memory(block) => ("memory", 0, block.size()),
-            Body::Fence(_) => ("fence", 0, 0),
-            Body::Dead(_) => ("dead", 0, 0),
+            Body::Memory(block) => ("memory", (0, 0), Some(block.size())),
+            Body::Fence(_) => ("fence", (0, 0), None),
+            Body::Dead(_) => ("dead", (0, 0), None),
         };
         VfdReport {
             key,
             kind,
+            name: self.name.clone(),
             traffic: self.traffic,
-            queued,
-            paused: self.paused,
+            queued: queued.0 as u64,
+            queued_fds: queued.1 as u64,
+            waiting: self.paused || self.in_ready,
             ended: self.hang_up != HangUp::No,
             size,
         }
