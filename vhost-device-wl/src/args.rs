@@ -57,15 +57,15 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub max_frontends: usize,
     /// Most bytes of memory made for the guest.
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
+    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_MEMORY)]
     pub max_memory: u64,
     /// Most VFDs of the guest.
     #[arg(long, value_name = "N", default_value_t = Limits::default().vfds)]
     pub max_vfds: u64,
-    /// Most bytes one connection may have waiting for a peer that does not read;
-    /// past that it is dropped.
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_QUEUED)]
-    pub max_queued: usize,
+    /// Most bytes that may wait in the device for peers that do not read, all
+    /// connections together. A single connection is dropped at 1 MiB.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().queued)]
+    pub max_queued: u64,
     /// Writable memory from a peer that cannot be sealed against shrinking.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = Foreign::Copy)]
     pub foreign_memory: Foreign,
@@ -74,9 +74,9 @@ pub struct ServeArgs {
     pub no_sandbox: bool,
 }
 
-/// Bytes one connection may have queued: far more than a Wayland client sends
-/// between two looks at its socket, and little memory even for many connections.
-pub const DEFAULT_MAX_QUEUED: usize = 1 << 20;
+/// Default of `--max-memory`, bytes: a few screens of pixels for each of many windows,
+/// yet a fraction of a host.
+pub const DEFAULT_MAX_MEMORY: u64 = 1 << 30;
 
 /// `--foreign-memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,16 +142,24 @@ pub struct CtlArgs {
 /// Requests of `ctl`.
 #[derive(Debug, Subcommand)]
 pub enum CtlRequest {
-    /// Names the guest can connect to, frontends, VFDs with counts and bytes, quotas.
-    List,
+    /// Names the guest can connect to, VFDs with counts and bytes, use of limits.
+    List {
+        /// Only the names.
+        #[arg(long)]
+        sockets_only: bool,
+    },
     /// Virtqueues: indices, pending kicks, counters, VFDs that wait.
     Queues,
-    /// Let the guest connect to a listening socket.
+    /// Let the guest connect to a socket.
+    ///
+    /// With PATH: a listening socket, connected to whenever the guest opens NAME.
+    /// Without: the connected socket that is this command's standard input, which goes
+    /// to the guest that opens NAME first; a %d in NAME becomes the next number.
     Add {
         /// Name of the context.
         name: String,
         /// The listening socket.
-        path: PathBuf,
+        path: Option<PathBuf>,
     },
     /// Take a name away. Connections made through it live on.
     Remove {

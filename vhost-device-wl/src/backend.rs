@@ -21,7 +21,7 @@ use vhost::vhost_user::{Backend as FrontendChannel, VhostUserFrontendReqHandler}
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
-use virtio_wl::limits::{NUM_QUEUES, QUEUE_SIZE, SHMEM_REGION_ID};
+use virtio_wl::limits::{NUM_QUEUES, QUEUE_SIZE, SHMEM_REGION_ID, SHMEM_REGION_SIZE};
 use virtio_wl::wire::Features;
 use vm_memory::{
     GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
@@ -37,8 +37,12 @@ use crate::virtio::counters::QueueCounters;
 use crate::virtio::device::{Device, Turn};
 use crate::virtio::ring::{Memory, Vring, is_live};
 
+mod snapshot;
 #[cfg(test)]
 mod tests;
+
+pub use snapshot::Snapshot;
+use snapshot::Snapshots;
 
 /// Cookie of the host side in the worker's event loop: the first after the
 /// queues and the exit event, which the crate reserves.
@@ -109,7 +113,7 @@ pub struct Backend {
     /// A queue was stopped by the frontend since the last turn.
     stopped: AtomicBool,
     reset: AtomicBool,
-    window: u64,
+    snapshots: Snapshots,
 }
 
 impl fmt::Debug for Backend {
@@ -119,14 +123,12 @@ impl fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// A backend around `device`, whose memory goes through `port` into a region
-    /// of `window` bytes.
+    /// A backend around `device`, whose memory goes through `port`.
     #[must_use]
     pub fn new(
         device: Device,
         counters: Arc<[QueueCounters; NUM_QUEUES]>,
         port: Arc<FrontendPort>,
-        window: u64,
     ) -> Self {
         let waker = device.session().waker();
         Backend {
@@ -138,7 +140,7 @@ impl Backend {
             acked: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             reset: AtomicBool::new(false),
-            window,
+            snapshots: Snapshots::default(),
         }
     }
 
@@ -154,9 +156,21 @@ impl Backend {
         lock(&self.memory).clone()
     }
 
-    /// Runs `look` on the device, unless the worker is in the middle of a turn.
-    pub fn try_inspect<T>(&self, look: impl FnOnce(&Device) -> T) -> Option<T> {
-        self.device.try_lock().ok().map(|device| look(&device))
+    /// The guest's VFDs. `None` when the worker is stuck in a turn, as when it waits
+    /// for a frontend that does not answer.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let now = || {
+            self.device
+                .try_lock()
+                .ok()
+                .map(|device| Snapshot::of(&device))
+        };
+        now().or_else(|| {
+            let wish = self.snapshots.wish();
+            // The turn may have ended before the wish.
+            now().or_else(|| self.snapshots.wait(wish))
+        })
     }
 
     /// Runs `look` on the device's host descriptor to poll. Only at set-up.
@@ -184,6 +198,7 @@ impl Backend {
         if device.turn(&memory, vrings) == Turn::Again {
             self.waker.wake();
         }
+        self.snapshots.grant(|| Snapshot::of(&device));
     }
 }
 
@@ -240,7 +255,7 @@ impl VhostUserBackend for Backend {
     }
 
     fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
-        Ok(VhostUserShMemConfig::new(1, &[self.window]))
+        Ok(VhostUserShMemConfig::new(1, &[SHMEM_REGION_SIZE]))
     }
 
     fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
@@ -263,17 +278,11 @@ impl VhostUserBackend for Backend {
     ) -> io::Result<()> {
         match self.counters.get(usize::from(event)) {
             Some(queue) => QueueCounters::count(&queue.kicks),
-            None => self.acknowledge_host(),
+            None => self.waker.acknowledge(),
         }
         self.turn(vrings);
         // An error here would silently end the worker.
         Ok(())
-    }
-}
-
-impl Backend {
-    fn acknowledge_host(&self) {
-        self.waker.acknowledge();
     }
 }
 

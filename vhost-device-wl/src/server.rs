@@ -9,17 +9,19 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use vhost::vhost_user::{Error as VhostError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
-use virtio_wl::limits::{HOST_ID_BIT, ILLEGAL_ID_BIT, MAX_CHUNK, NUM_QUEUES};
+use virtio_wl::limits::{HOST_ID_BIT, ILLEGAL_ID_BIT, MAX_CHUNK, NUM_QUEUES, SHMEM_REGION_SIZE};
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
 use crate::backend::{Backend, FrontendPort, HOST_EVENT};
-use crate::core::memory::{ForeignMemory, MemoryPort, MemoryStore};
+use crate::core::account::MemoryAccount;
+use crate::core::memory::{ForeignMemory, MemfdServer, MemoryPort, MemorySource, MemoryStore};
 use crate::core::names::NameTable;
 use crate::core::quota::Quota;
 use crate::core::session::{Session, Shape};
@@ -30,21 +32,32 @@ use crate::virtio::device::Device;
 #[cfg(test)]
 mod tests;
 
+/// Bytes one connection may have queued towards a peer that does not read: far more
+/// than a Wayland client sends between two looks at its socket, and little memory even
+/// for many connections.
+pub const MAX_CONNECTION_QUEUE: usize = 1 << 20;
+
+/// How each frontend is served.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Most frontends at once.
+    pub max_frontends: usize,
+    /// Writable memory that cannot be sealed.
+    pub foreign: ForeignMemory,
+    /// The memfd-server that guest memory comes from.
+    pub memfd_sock: Option<PathBuf>,
+}
+
 /// What all frontends of a device share.
 #[derive(Debug)]
 pub struct Shared {
     /// What a guest can connect to.
     pub names: Arc<NameTable>,
-    /// What the virtual machine may hold.
+    /// VFDs and queued bytes of the virtual machine.
     pub quota: Arc<Quota>,
-    /// Most frontends at once.
-    pub max_frontends: usize,
-    /// Bytes of the shared memory region.
-    pub window: u64,
-    /// Bytes one connection may have queued.
-    pub max_queued: usize,
-    /// Writable memory that cannot be sealed.
-    pub foreign: ForeignMemory,
+    /// Memory of the virtual machine.
+    pub account: Arc<MemoryAccount>,
+    settings: Settings,
     /// The frontends served now, by number.
     frontends: Mutex<BTreeMap<u64, Arc<Backend>>>,
 }
@@ -55,18 +68,14 @@ impl Shared {
     pub fn new(
         names: Arc<NameTable>,
         quota: Arc<Quota>,
-        max_frontends: usize,
-        window: u64,
-        max_queued: usize,
-        foreign: ForeignMemory,
+        account: MemoryAccount,
+        settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Shared {
             names,
             quota,
-            max_frontends,
-            window,
-            max_queued,
-            foreign,
+            account: Arc::new(account),
+            settings,
             frontends: Mutex::new(BTreeMap::new()),
         })
     }
@@ -138,7 +147,7 @@ impl Server {
     /// backlog of the socket.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.shared.lock().len() < self.shared.max_frontends
+        self.shared.lock().len() < self.shared.settings.max_frontends
     }
 
     /// Accepts the frontend that waits on the listening socket.
@@ -181,29 +190,26 @@ impl Server {
     fn backend(&self) -> Result<Arc<Backend>, ServeError> {
         let shared = &self.shared;
         let port = Arc::new(FrontendPort::default());
+        let settings = &shared.settings;
+        let source = settings.memfd_sock.as_deref().map(MemfdServer::new);
         let memory = MemoryStore::new(
-            shared.window,
+            SHMEM_REGION_SIZE,
             Arc::clone(&port) as Arc<dyn MemoryPort>,
-            None,
-            Arc::clone(&shared.quota),
-            shared.foreign,
+            source.map(|source| Box::new(source) as Box<dyn MemorySource>),
+            Arc::clone(&shared.account),
+            settings.foreign,
         );
         let shape = Shape {
             max_chunk: MAX_CHUNK,
             first_key: HOST_ID_BIT,
             end_key: ILLEGAL_ID_BIT,
-            max_queued: shared.max_queued,
+            max_queued: MAX_CONNECTION_QUEUE,
         };
         let (names, quota) = (Arc::clone(&shared.names), Arc::clone(&shared.quota));
         let session = Session::new(shape, memory, names, quota)?;
         let counters: Arc<[QueueCounters; NUM_QUEUES]> = Arc::default();
         let device = Device::new(session, Arc::clone(&counters));
-        Ok(Arc::new(Backend::new(
-            device,
-            counters,
-            port,
-            shared.window,
-        )))
+        Ok(Arc::new(Backend::new(device, counters, port)))
     }
 }
 

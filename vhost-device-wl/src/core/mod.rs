@@ -28,4 +28,4 @@ mod sys;
 pub mod watch;
 pub mod window;
 
-pub(crate) use sys::borrow;
+pub(crate) use sys::{borrow, number, own};

@@ -39,11 +39,7 @@ pub(crate) fn recv_blocking(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Resul
     recv_with(socket, buf, 0)
 }
 
-fn recv_with(
-    socket: BorrowedFd<'_>,
-    buf: &mut [u8],
-    flags: libc::c_int,
-) -> io::Result<Received> {
+fn recv_with(socket: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<Received> {
     let mut control = ControlBuffer([0; CONTROL_LEN]);
     let mut iov = libc::iovec {
         iov_base: buf.as_mut_ptr().cast(),
@@ -121,4 +117,11 @@ pub(crate) fn number(fd: impl AsFd) -> RawFd {
 pub(crate) fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
     // SAFETY: the owner keeps its descriptor open for as long as it is borrowed.
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
+}
+
+/// Owns a descriptor that a system call has just returned.
+pub(crate) fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: callers pass the result of a call that creates a descriptor, so nothing
+    // else owns it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }

@@ -55,7 +55,7 @@ pub const FEATURES: Features = Features::TRANS_FLAGS
 /// The real daemon in a directory of its own.
 pub struct Daemon {
     pub dir: tempfile::TempDir,
-    child: Child,
+    child: Option<Child>,
 }
 
 impl Daemon {
@@ -82,6 +82,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
+        let child = Some(child);
         let daemon = Daemon { dir, child };
         let mut buf = [0; 256];
         let len = notify
@@ -95,8 +96,12 @@ impl Daemon {
         self.dir.path().join(name)
     }
 
+    fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn pid(&self) -> nix::unistd::Pid {
-        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+        nix::unistd::Pid::from_raw(i32::try_from(self.id()).unwrap())
     }
 
     pub fn listen(&self, name: &str) -> UnixListener {
@@ -108,32 +113,32 @@ impl Daemon {
     }
 
     pub fn is_alive(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.child.as_mut().unwrap().try_wait().unwrap().is_none()
     }
 
     /// Number of open descriptors of the daemon.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+        std::fs::read_dir(format!("/proc/{}/fd", self.id()))
             .unwrap()
             .count()
     }
 
-    pub fn wait_exit(&mut self) -> std::process::ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "the daemon does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
+    pub fn wait_exit(mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        thread::spawn(move || sender.send(child.wait().unwrap()));
+        receiver
+            .recv_timeout(PATIENCE)
+            .expect("the daemon ends in time")
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

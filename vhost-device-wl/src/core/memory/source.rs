@@ -75,7 +75,9 @@ impl MemorySource for MemfdServer {
 fn check(fd: OwnedFd, size: u64) -> io::Result<OwnedFd> {
     let actual = nix::sys::stat::fstat(&fd)?.st_size;
     if u64::try_from(actual) != Ok(size) || !cannot_shrink(&fd) {
-        return Err(io::Error::other("the memfd-server sent other memory than asked for"));
+        return Err(io::Error::other(
+            "the memfd-server sent other memory than asked for",
+        ));
     }
     Ok(fd)
 }

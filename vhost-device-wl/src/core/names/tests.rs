@@ -88,7 +88,13 @@ fn a_listening_entry_replaces_only_its_like() {
     table.add_listening("a", Path::new("/old")).unwrap();
     table.add_listening("a", Path::new("/new")).unwrap();
     assert!(matches!(table.open("a"), Some(Target::Connect(p)) if p == Path::new("/new")));
-    assert_eq!(table.add_connected("a", socket()), Err(NameError::InUse("a".into())));
+    assert_eq!(
+        table.add_connected("a", socket()),
+        Err(NameError::InUse("a".into()))
+    );
     table.add_connected("b", socket()).unwrap();
-    assert_eq!(table.add_listening("b", Path::new("/x")), Err(NameError::InUse("b".into())));
+    assert_eq!(
+        table.add_listening("b", Path::new("/x")),
+        Err(NameError::InUse("b".into()))
+    );
 }
