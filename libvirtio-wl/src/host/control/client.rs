@@ -1,6 +1,5 @@
 //! The asking side.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -16,9 +15,6 @@ use super::packet::{receive_packet, send_packet, seqpacket};
 use super::reply::ErrorReply;
 use super::request::{Call, Request};
 use super::{MAX_REPLY_BYTES, MAX_REQUEST_BYTES};
-
-/// Answers an event loop takes before it lets others have their turn.
-const ANSWERS_PER_TURN: usize = 64;
 
 /// A connection to a device's control socket.
 ///
@@ -79,21 +75,6 @@ impl Client {
             None | Some([]) => Err(ControlError::Closed),
             Some(bytes) => Ok(Some(Answer(bytes.to_vec()))),
         }
-    }
-
-    /// Takes the answers that are there, at most a turn's worth.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::receive`]; answers taken before are in `answers`.
-    pub fn receive_turn(&mut self, answers: &mut VecDeque<Answer>) -> Result<(), ControlError> {
-        for _ in 0..ANSWERS_PER_TURN {
-            match self.receive()? {
-                Some(answer) => answers.push_back(answer),
-                None => break,
-            }
-        }
-        Ok(())
     }
 
     /// Asks and waits for the answer. Not to be mixed with requests still unanswered.
@@ -158,12 +139,14 @@ impl AsFd for Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer(Vec<u8>);
 
-impl Answer {
-    #[cfg(test)]
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+impl From<Vec<u8>> for Answer {
+    /// For tests and for other transports.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
     }
+}
 
+impl Answer {
     /// The answer as the device wrote it.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -201,6 +184,9 @@ pub enum ControlError {
     /// The device has closed the connection.
     #[error("the device closed its control socket")]
     Closed,
+    /// An answer to no request, or one that makes no sense.
+    #[error("the device does not keep to the protocol")]
+    Unexpected,
     /// Request or answer exceed their limit.
     #[error("control message too long")]
     TooLong,

@@ -46,9 +46,8 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Add {
-    /// Context name, 1 to 31 bytes; may contain one `%d`. A listening entry replaces
-    /// an earlier listening one of the same name (a daemon that restarts adds its
-    /// entry again); a connected one never replaces anything.
+    /// Context name, 1 to 32 bytes; may contain one `%d`. No entry ever replaces another:
+    /// a daemon that restarts removes its entry and adds it again.
     pub name: String,
     /// Where to connect when a context is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +73,17 @@ pub struct List {
     /// Only the named sockets, no VFDs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sockets_only: bool,
+}
+
+impl List {
+    /// Only the named sockets.
+    #[must_use]
+    pub fn sockets() -> Self {
+        Self {
+            from: None,
+            sockets_only: true,
+        }
+    }
 }
 
 /// Asks for a [`QueueListing`].

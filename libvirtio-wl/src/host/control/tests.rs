@@ -78,7 +78,7 @@ fn answers_are_written_as_documented() {
 
 #[test]
 fn a_newer_devices_reason_is_still_a_refusal() {
-    let answer = super::client::Answer::from_bytes(br#"{"error":{"kind":"moon","message":"m"}}"#);
+    let answer = Answer::from(br#"{"error":{"kind":"moon","message":"m"}}"#.to_vec());
     match answer.parse::<Added>() {
         Err(ControlError::Refused(reply)) => assert_eq!(reply.kind, ErrorKind::Unknown),
         other => panic!("{other:?}"),

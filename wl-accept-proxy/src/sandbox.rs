@@ -1,0 +1,38 @@
+//! What the proxy keeps once it listens.
+//!
+//! * its configuration's directory, to read (a file that is replaced is a new file)
+//! * the directories of its sockets, to remove them at the end and make others on reload
+//! * Unix sockets: accepting, and connecting to the device again
+
+use std::path::Path;
+
+use virtio_wl::host::sandbox::{FILES, FsAccess, SOCKETS, Sandbox, SandboxError};
+
+use crate::config::Config;
+
+#[cfg(test)]
+mod tests;
+
+/// Gives up everything else.
+///
+/// # Errors
+///
+/// The process may then be restricted in part, and should end.
+pub fn apply(config_path: &Path, config: &Config) -> Result<(), SandboxError> {
+    let mut sandbox = Sandbox::new()
+        .path(directory(config_path), FsAccess::Read)
+        .path(directory(&config.compositor.announce), FsAccess::Sockets)
+        .syscalls(SOCKETS)
+        .syscalls(FILES);
+    for socket in config.vms.iter().filter_map(|vm| vm.socket.as_deref()) {
+        sandbox = sandbox.path(directory(socket), FsAccess::Sockets);
+    }
+    sandbox.apply().map(drop)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
