@@ -5,7 +5,7 @@ use calloop::EventLoop;
 
 use crate::config::Config;
 use crate::core::VmId;
-use crate::listener::test_socket;
+use crate::listener::{host, test_socket};
 use crate::state::Compositor;
 
 /// Runs a compositor until it is asked to stop.
@@ -36,6 +36,9 @@ pub(crate) fn compositor(
     for (vm, socket) in (VmId::FIRST_TEST..).map(VmId).zip(&config.test_sockets) {
         let file = test_socket::listen(&mut compositor, socket, vm)?;
         compositor.sockets.push(file);
+    }
+    if let Some(context) = &config.listen {
+        host::listen(&mut compositor, context);
     }
     Ok(compositor)
 }

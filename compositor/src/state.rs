@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::core::{Core, Rect, Size, VmId, WindowId};
 use crate::input::InputEvent;
 use crate::label::{Colour, VmName};
+use crate::listener::host::Host;
 use crate::listener::test_socket::SocketFile;
 use crate::pacing::Pacing;
 use crate::render::Art;
@@ -46,6 +47,7 @@ pub struct Compositor {
     pub(crate) after_frame: Vec<AfterFrame>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) sockets: Vec<SocketFile>,
+    pub(crate) host: Option<Host>,
 }
 
 /// A window as the control socket describes it.
@@ -110,6 +112,7 @@ impl Compositor {
             after_frame: Vec::new(),
             watchers: Vec::new(),
             sockets: Vec::new(),
+            host: None,
         })
     }
 

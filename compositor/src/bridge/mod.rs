@@ -11,6 +11,7 @@
 //! * `outbound`: the other direction, bounded
 //! * `link`: the two together on the event loop
 
+mod channel;
 mod inbound;
 mod link;
 mod outbound;
