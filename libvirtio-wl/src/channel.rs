@@ -15,7 +15,7 @@ use nix::{
 use crate::{
     convert::Outgoing,
     device::Inner,
-    driver::NewVfd,
+    handle::OwnedVfd,
     limits::{MAX_CHUNK, MAX_VFDS_PER_MESSAGE},
     pump::Job,
     stream::Stream,
@@ -52,10 +52,10 @@ pub struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(device: Arc<Inner>, vfd: NewVfd) -> Self {
+    pub(crate) fn new(device: Arc<Inner>, vfd: OwnedVfd) -> Self {
         Self {
             device,
-            stream: Stream::new(vfd),
+            stream: Stream::from(vfd),
         }
     }
 
@@ -114,7 +114,7 @@ impl Channel {
         flags: MsgFlags,
     ) -> io::Result<usize> {
         let nonblock = flags.contains(MsgFlags::DONTWAIT);
-        let driver = &*self.device.driver;
+        let driver = self.stream.driver();
         let (slices, used) = first_chunk(bufs);
         let chunk = &slices[..used];
         if fds.is_empty() {
@@ -153,12 +153,11 @@ impl Channel {
                 "receiving needs room for a byte",
             ));
         }
-        let driver = &*self.device.driver;
         let mut arrived = Vec::new();
         let count = if flags.contains(MsgFlags::DONTWAIT) {
-            self.stream.try_recv(driver, bufs, &mut arrived)?
+            self.stream.try_recv(bufs, &mut arrived)?
         } else {
-            self.stream.recv(driver, bufs, &mut arrived, None)?
+            self.stream.recv(bufs, &mut arrived, None)?
         };
         fds.extend(arrived.into_iter().map(|vfd| Vfd::new(&self.device, vfd)));
         Ok(count)
@@ -183,7 +182,7 @@ impl Channel {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let device = self.device;
         let count = Arc::clone(self.stream.pumped());
-        let vfd = self.stream.into_fd();
+        let vfd = self.stream.into_vfd();
         let (ours, theirs) = if write {
             (reader, writer)
         } else {
@@ -244,8 +243,9 @@ impl AsFd for Channel {
 }
 
 impl From<Channel> for OwnedFd {
-    /// The bare VFD; descriptors that have arrived ahead of their bytes are closed.
+    /// The bare VFD, which closes when its last duplicate does; descriptors that have arrived ahead
+    /// of their bytes are closed.
     fn from(channel: Channel) -> Self {
-        channel.stream.into_fd()
+        channel.stream.into_vfd().into_fd()
     }
 }

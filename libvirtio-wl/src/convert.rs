@@ -158,14 +158,14 @@ fn take_pipe(device: &Inner, pumped: &Arc<()>, fd: BorrowedFd<'_>) -> io::Result
     match flags & OFlag::O_ACCMODE {
         // The peer writes: we read from it and write here.
         OFlag::O_WRONLY => {
-            let vfd = device.driver.new_pipe(PipeDirection::Read)?;
+            let vfd = device.new_pipe(PipeDirection::Read)?;
             let pipe = own_description(fd, OFlag::O_WRONLY)?;
-            Ok(Job::from_peer(vfd.fd, pipe, Arc::clone(pumped)))
+            Ok(Job::from_peer(vfd, pipe, Arc::clone(pumped)))
         }
         OFlag::O_RDONLY => {
-            let vfd = device.driver.new_pipe(PipeDirection::Write)?;
+            let vfd = device.new_pipe(PipeDirection::Write)?;
             let pipe = own_description(fd, OFlag::O_RDONLY)?;
-            Ok(Job::to_peer(vfd.fd, pipe, Arc::clone(pumped)))
+            Ok(Job::to_peer(vfd, pipe, Arc::clone(pumped)))
         }
         _ => Err(refuse("a FIFO open in both directions")),
     }

@@ -10,8 +10,9 @@ use crate::{
     address::DeviceAddress,
     channel::Channel,
     dispatcher::Dispatcher,
-    driver::{Driver, DriverStats, kernel::KernelDriver},
+    driver::{Driver, DriverStats, NewVfd, kernel::KernelDriver},
     error::{Error, Result},
+    handle::OwnedVfd,
     limits::{MAX_MEMORY_SIZE, PAGE_SIZE},
     listener::Listener,
     memory::Memory,
@@ -56,7 +57,7 @@ impl Device {
     pub(crate) fn with_driver(driver: Arc<dyn Driver>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                pump: Pump::new(Arc::clone(&driver)),
+                pump: Pump::default(),
                 driver,
                 memory_server: MemoryServer::default(),
                 dispatcher: Mutex::new(None),
@@ -113,7 +114,6 @@ impl Device {
     pub fn pipe(&self, direction: PipeDirection) -> Result<Channel> {
         let vfd = self
             .inner
-            .driver
             .new_pipe(direction)
             .map_err(|source| Error::Pipe { direction, source })?;
         Ok(Channel::new(Arc::clone(&self.inner), vfd))
@@ -174,8 +174,16 @@ impl fmt::Debug for Device {
 
 impl Inner {
     pub(crate) fn connect(self: &Arc<Self>, name: &ContextName) -> io::Result<Channel> {
-        let vfd = self.driver.new_context(name)?;
+        let vfd = self.own(self.driver.new_context(name)?);
         Ok(Channel::new(Arc::clone(self), vfd))
+    }
+
+    pub(crate) fn new_pipe(&self, direction: PipeDirection) -> io::Result<OwnedVfd> {
+        Ok(self.own(self.driver.new_pipe(direction)?))
+    }
+
+    fn own(&self, vfd: NewVfd) -> OwnedVfd {
+        OwnedVfd::new(&self.driver, vfd)
     }
 
     pub(crate) fn allocate(&self, size: u64) -> io::Result<Memory> {
@@ -184,7 +192,7 @@ impl Inner {
             .checked_next_multiple_of(PAGE_SIZE)
             .filter(|&size| size <= MAX_MEMORY_SIZE)
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EFBIG))?;
-        match self.memory_server.allocate(&*self.driver, size)? {
+        match self.memory_server.allocate(&self.driver, size)? {
             Some(memory) => Ok(memory),
             None => self.allocate_from_device(size),
         }
@@ -193,9 +201,9 @@ impl Inner {
     fn allocate_from_device(&self, size: u64) -> io::Result<Memory> {
         let wire_size =
             u32::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-        let vfd = self.driver.new_memory(wire_size)?;
-        match vfd.kind {
-            VfdKind::Memory { size: got } if got >= size => Ok(Memory::new(vfd.fd, got)),
+        let vfd = self.own(self.driver.new_memory(wire_size)?);
+        match vfd.kind() {
+            VfdKind::Memory { size: got } if got >= size => Ok(Memory::new(vfd, got)),
             _ => Err(io::Error::from_raw_os_error(libc::EPROTO)),
         }
     }

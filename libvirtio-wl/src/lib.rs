@@ -20,6 +20,7 @@ mod device;
 mod dispatcher;
 mod driver;
 mod error;
+mod handle;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod label;

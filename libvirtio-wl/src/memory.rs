@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use crate::mapping::Mapping;
+use crate::{handle::OwnedVfd, mapping::Mapping};
 
 /// Shared memory: a VFD that can be mapped and sent.
 ///
@@ -13,15 +13,19 @@ use crate::mapping::Mapping;
 /// guest kernel's driver hands out is no ordinary file: it cannot be resized, read or written, its
 /// mappings cannot grow, and only offset 0 may be mapped. Code that must run in a VM keeps to that
 /// with the embedded driver too.
+///
+/// Dropping it gives the memory back as far as this guest is concerned. Mappings and duplicates of
+/// the descriptor stay valid; with the embedded driver duplicates are ordinary memory then, which
+/// sending would copy. So keep this value for as long as the memory is to be sent.
 #[derive(Debug)]
 pub struct Memory {
-    fd: OwnedFd,
+    vfd: OwnedVfd,
     size: u64,
 }
 
 impl Memory {
-    pub(crate) fn new(fd: OwnedFd, size: u64) -> Self {
-        Self { fd, size }
+    pub(crate) fn new(vfd: OwnedVfd, size: u64) -> Self {
+        Self { vfd, size }
     }
 
     /// Size in bytes. It never changes, and need not be a multiple of the page size when the memory
@@ -41,23 +45,40 @@ impl Memory {
     pub fn map(&self) -> io::Result<Mapping> {
         let len = usize::try_from(self.size)
             .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
-        Mapping::new(self.fd.as_fd(), len)
+        Mapping::new(self.as_fd(), len)
     }
 
-    /// The descriptor.
+    /// The bare VFD.
+    ///
+    /// With the embedded driver nothing tells when its last duplicate is closed: the device keeps
+    /// the memory until the device itself is closed. Use [`detach`](Self::detach) for memory that is
+    /// not going to be sent.
     pub fn into_fd(self) -> OwnedFd {
-        self.fd
+        self.vfd.into_fd()
+    }
+
+    /// A descriptor that lives on by itself, for code that takes ordinary shared memory.
+    ///
+    /// With the guest kernel's driver it is still the VFD. With the embedded driver it is ordinary
+    /// memory, and the VFD is closed.
+    ///
+    /// # Errors
+    ///
+    /// The errno of duplicating a descriptor, `EMFILE`.
+    pub fn detach(self) -> io::Result<OwnedFd> {
+        self.vfd.detach()
     }
 }
 
 impl AsFd for Memory {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.vfd.as_fd()
     }
 }
 
 impl From<Memory> for OwnedFd {
+    /// As [`Memory::into_fd`].
     fn from(memory: Memory) -> Self {
-        memory.fd
+        memory.into_fd()
     }
 }

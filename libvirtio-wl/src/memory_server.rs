@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::AsFd,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -44,7 +44,11 @@ enum State {
 
 impl MemoryServer {
     /// Asks the server for `size` bytes, whole pages. `None`: there is no server to ask.
-    pub(crate) fn allocate(&self, driver: &dyn Driver, size: u64) -> io::Result<Option<Memory>> {
+    pub(crate) fn allocate(
+        &self,
+        driver: &Arc<dyn Driver>,
+        size: u64,
+    ) -> io::Result<Option<Memory>> {
         let mut state = lock(&self.state);
         // Whatever happens below, a stream with a request under way is never put back.
         match std::mem::replace(&mut *state, State::Lost) {
@@ -52,7 +56,7 @@ impl MemoryServer {
                 *state = State::Absent;
                 return Ok(None);
             }
-            State::Ready(stream) => match exchange(driver, &stream, size) {
+            State::Ready(stream) => match exchange(&stream, size) {
                 // It died while idle: the server was restarted, perhaps.
                 Err(ExchangeError::HungUp) => {
                     tracing::debug!("the memory server has hung up, connecting again");
@@ -64,7 +68,7 @@ impl MemoryServer {
         }
         let name = ContextName::new(MEMFD_CONTEXT).map_err(io::Error::other)?;
         let stream = match driver.new_context(&name) {
-            Ok(vfd) => Stream::new(vfd),
+            Ok(vfd) => Stream::new(driver, vfd),
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
                 tracing::debug!("no memory server: memory comes from the device");
                 return Ok(None);
@@ -75,7 +79,7 @@ impl MemoryServer {
             }
         };
         *state = State::Lost;
-        let result = exchange(driver, &stream, size);
+        let result = exchange(&stream, size);
         settle(&mut state, stream, result)
     }
 }
@@ -110,14 +114,15 @@ fn settle(
 }
 
 /// Sends a request and waits for its reply.
-fn exchange(driver: &dyn Driver, stream: &Stream, size: u64) -> Result<Memory, ExchangeError> {
+fn exchange(stream: &Stream, size: u64) -> Result<Memory, ExchangeError> {
     let request = MemfdRequest {
         size,
         label: Label::default(),
     }
     .encode();
     // Far below what one message takes: a short count cannot be.
-    let sent = driver
+    let sent = stream
+        .driver()
         .send(stream.as_fd(), &[IoSlice::new(&request)], &[], false)
         .map_err(classify)?;
     if sent != request.len() {
@@ -130,7 +135,7 @@ fn exchange(driver: &dyn Driver, stream: &Stream, size: u64) -> Result<Memory, E
     let mut vfds = Vec::new();
     let mut bufs = [IoSliceMut::new(&mut reply)];
     let count = stream
-        .recv(driver, &mut bufs, &mut vfds, Some(deadline))
+        .recv(&mut bufs, &mut vfds, Some(deadline))
         .map_err(classify)?;
     if count == 0 {
         return Err(ExchangeError::HungUp);
@@ -139,8 +144,8 @@ fn exchange(driver: &dyn Driver, stream: &Stream, size: u64) -> Result<Memory, E
         .into_result()
         .map_err(ExchangeError::Refused)?;
     match vfds.pop() {
-        Some(vfd) if vfds.is_empty() => match vfd.kind {
-            VfdKind::Memory { size: got } if got >= size => Ok(Memory::new(vfd.fd, got)),
+        Some(vfd) if vfds.is_empty() => match vfd.kind() {
+            VfdKind::Memory { size: got } if got >= size => Ok(Memory::new(vfd, got)),
             _ => Err(ExchangeError::Broken(io::Error::from_raw_os_error(
                 libc::EPROTO,
             ))),

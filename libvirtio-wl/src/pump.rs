@@ -13,15 +13,14 @@ use std::{
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 pub(crate) use self::job::Job;
-use crate::{device::lock, dispatcher::spawn_quiet, driver::Driver, limits::MAX_PUMPED_PIPES};
+use crate::{device::lock, dispatcher::spawn_quiet, limits::MAX_PUMPED_PIPES};
 
 /// The handle to the thread.
 ///
 /// Dropping it lets the thread finish what it carries: like the kernel's pipes, these outlive the
 /// program part that made them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pump {
-    driver: Arc<dyn Driver>,
     running: Mutex<Option<Arc<Shared>>>,
 }
 
@@ -43,13 +42,6 @@ struct Inbox {
 }
 
 impl Pump {
-    pub(crate) fn new(driver: Arc<dyn Driver>) -> Self {
-        Self {
-            driver,
-            running: Mutex::new(None),
-        }
-    }
-
     /// Fails with `EMFILE` if `count` more pipes were too many, and starts the thread if need be, so
     /// that [`start`](Self::start) cannot fail.
     pub(crate) fn check_room(&self, count: usize) -> io::Result<()> {
@@ -59,7 +51,7 @@ impl Pump {
         let mut running = lock(&self.running);
         let shared = match &*running {
             Some(shared) => shared,
-            None => running.insert(self.spawn()?),
+            None => running.insert(Shared::spawn()?),
         };
         if lock(&shared.inbox).unfinished + count > MAX_PUMPED_PIPES {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
@@ -80,18 +72,6 @@ impl Pump {
         drop(inbox);
         shared.wake();
     }
-
-    fn spawn(&self) -> io::Result<Arc<Shared>> {
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-        });
-        let theirs = Arc::clone(&shared);
-        // Weak: an idle thread must not keep the device open.
-        let driver = Arc::downgrade(&self.driver);
-        spawn_quiet("wl-pipes", move || thread::run(&theirs, &driver))?;
-        Ok(shared)
-    }
 }
 
 impl Drop for Pump {
@@ -104,6 +84,17 @@ impl Drop for Pump {
 }
 
 impl Shared {
+    /// Starts the thread. It keeps the device open only through what it carries.
+    fn spawn() -> io::Result<Arc<Self>> {
+        let shared = Arc::new(Self {
+            inbox: Mutex::default(),
+            wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+        });
+        let theirs = Arc::clone(&shared);
+        spawn_quiet("wl-pipes", move || thread::run(&theirs))?;
+        Ok(shared)
+    }
+
     fn wake(&self) {
         // Fails only when the counter is full, and then the thread wakes up as well.
         let _ = self.wake.write(1);

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSliceMut},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -10,6 +10,7 @@ use std::{
 use crate::{
     device::lock,
     driver::{Driver, NewVfd},
+    handle::OwnedVfd,
     limits::MAX_PARKED_VFDS,
     wait::wait_readable,
     wire::VfdKind,
@@ -18,27 +19,25 @@ use crate::{
 /// A stream VFD and what has arrived on it ahead of time.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    fd: OwnedFd,
-    kind: VfdKind,
+    vfd: OwnedVfd,
     /// VFDs whose bytes have not arrived. A result of 0 bytes means the end of the stream to every
     /// caller, so they cannot be returned alone.
-    parked: Mutex<Vec<NewVfd>>,
+    parked: Mutex<Vec<OwnedVfd>>,
     /// Held by each pipe that was sent over this stream and is carried still, to count them.
     pumped: Arc<()>,
 }
 
 impl Stream {
-    pub(crate) fn new(vfd: NewVfd) -> Self {
-        Self {
-            fd: vfd.fd,
-            kind: vfd.kind,
-            parked: Mutex::new(Vec::new()),
-            pumped: Arc::new(()),
-        }
+    pub(crate) fn new(driver: &Arc<dyn Driver>, vfd: NewVfd) -> Self {
+        Self::from(OwnedVfd::new(driver, vfd))
     }
 
     pub(crate) fn kind(&self) -> VfdKind {
-        self.kind
+        self.vfd.kind()
+    }
+
+    pub(crate) fn driver(&self) -> &dyn Driver {
+        &**self.vfd.driver()
     }
 
     /// To be held by what carries a pipe sent over this stream.
@@ -46,23 +45,22 @@ impl Stream {
         &self.pumped
     }
 
-    /// The bare VFD; parked VFDs are closed.
-    pub(crate) fn into_fd(self) -> OwnedFd {
-        self.fd
+    /// The VFD; parked ones are closed.
+    pub(crate) fn into_vfd(self) -> OwnedVfd {
+        self.vfd
     }
 
     /// Receives at least a byte, waiting until `deadline`; 0 at the end of the stream.
     pub(crate) fn recv(
         &self,
-        driver: &dyn Driver,
         bufs: &mut [IoSliceMut<'_>],
-        out: &mut Vec<NewVfd>,
+        out: &mut Vec<OwnedVfd>,
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
         loop {
-            match self.try_recv(driver, bufs, out) {
+            match self.try_recv(bufs, out) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_readable(driver, self.as_fd(), deadline)?;
+                    wait_readable(self.driver(), self.as_fd(), deadline)?;
                 }
                 result => return result,
             }
@@ -72,34 +70,49 @@ impl Stream {
     /// As [`recv`](Self::recv), failing with `EAGAIN` instead of waiting.
     pub(crate) fn try_recv(
         &self,
-        driver: &dyn Driver,
         bufs: &mut [IoSliceMut<'_>],
-        out: &mut Vec<NewVfd>,
+        out: &mut Vec<OwnedVfd>,
     ) -> io::Result<usize> {
         // Held over the driver's call too: VFDs of two callers must not overtake each other.
         let mut parked = lock(&self.parked);
+        let mut arrived = Vec::new();
         loop {
-            let before = parked.len();
-            let count = driver.recv(self.as_fd(), bufs, &mut parked, true)?;
-            if count > 0 {
-                out.append(&mut parked);
-                return Ok(count);
+            let result = self.driver().recv(self.as_fd(), bufs, &mut arrived, true);
+            let ended = arrived.is_empty();
+            let driver = self.vfd.driver();
+            parked.extend(arrived.drain(..).map(|vfd| OwnedVfd::new(driver, vfd)));
+            match result? {
+                0 if ended => {
+                    // The bytes of parked VFDs will never come.
+                    parked.clear();
+                    return Ok(0);
+                }
+                0 if parked.len() > MAX_PARKED_VFDS => {
+                    parked.clear();
+                    return Err(io::Error::from_raw_os_error(libc::EPROTO));
+                }
+                0 => {}
+                count => {
+                    out.append(&mut parked);
+                    return Ok(count);
+                }
             }
-            if parked.len() == before {
-                // The bytes of parked VFDs will never come.
-                parked.clear();
-                return Ok(0);
-            }
-            if parked.len() > MAX_PARKED_VFDS {
-                parked.clear();
-                return Err(io::Error::from_raw_os_error(libc::EPROTO));
-            }
+        }
+    }
+}
+
+impl From<OwnedVfd> for Stream {
+    fn from(vfd: OwnedVfd) -> Self {
+        Self {
+            vfd,
+            parked: Mutex::default(),
+            pumped: Arc::default(),
         }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.vfd.as_fd()
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{channel::Channel, device::Inner, driver::NewVfd, memory::Memory, wire::VfdKind};
+use crate::{channel::Channel, device::Inner, handle::OwnedVfd, memory::Memory, wire::VfdKind};
 
 /// A descriptor that came with a message.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub enum Vfd {
 }
 
 impl Vfd {
-    pub(crate) fn new(device: &Arc<Inner>, vfd: NewVfd) -> Self {
-        match vfd.kind {
-            VfdKind::Memory { size } => Self::Memory(Memory::new(vfd.fd, size)),
+    pub(crate) fn new(device: &Arc<Inner>, vfd: OwnedVfd) -> Self {
+        match vfd.kind() {
+            VfdKind::Memory { size } => Self::Memory(Memory::new(vfd, size)),
             _ => Self::Stream(Channel::new(Arc::clone(device), vfd)),
         }
     }

@@ -113,10 +113,6 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     /// the embedded driver learns of a dropped stream only when it next dispatches, and of dropped
     /// memory not at all. There a memory VFD closes whatever duplicates there are; they stay valid
     /// as ordinary memory.
-    #[allow(
-        dead_code,
-        reason = "channels and memory are about to call it when they drop"
-    )]
     fn close(&self, fd: OwnedFd) {
         drop(fd);
     }
@@ -126,7 +122,7 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
     fn event_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Moves what the device has sent to the VFDs it is for. Never blocks, and may be called by any
-    /// thread at any time, also by several at once. An error means that the
-    /// device is gone; all VFDs have hung up then.
+    /// thread at any time, also by several at once. An error means that the device is gone; all VFDs
+    /// have hung up then.
     fn dispatch(&self) -> io::Result<()>;
 }

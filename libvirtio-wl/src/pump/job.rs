@@ -12,7 +12,7 @@ use nix::{
     unistd::{read, write},
 };
 
-use crate::{driver::Driver, limits::MAX_CHUNK};
+use crate::{driver::Driver, handle::OwnedVfd, limits::MAX_CHUNK};
 
 /// Most bytes written to a pipe at once. Linux calls a pipe writable when it has room for a page, so
 /// that this much does not block even a descriptor that may.
@@ -24,7 +24,7 @@ const PIPE_PAGE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Job {
     direction: Direction,
-    vfd: OwnedFd,
+    vfd: OwnedVfd,
     pipe: OwnedFd,
     buffer: Buffer,
     /// The source has ended; what is in the buffer still goes.
@@ -52,16 +52,16 @@ pub(super) enum Progress {
 
 impl Job {
     /// Carries what the peer writes to the write end of a pipe.
-    pub(crate) fn from_peer(vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
+    pub(crate) fn from_peer(vfd: OwnedVfd, pipe: OwnedFd, count: Arc<()>) -> Self {
         Self::new(Direction::FromPeer, vfd, pipe, count)
     }
 
     /// Carries what comes out of the read end of a pipe to the peer.
-    pub(crate) fn to_peer(vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
+    pub(crate) fn to_peer(vfd: OwnedVfd, pipe: OwnedFd, count: Arc<()>) -> Self {
         Self::new(Direction::ToPeer, vfd, pipe, count)
     }
 
-    fn new(direction: Direction, vfd: OwnedFd, pipe: OwnedFd, count: Arc<()>) -> Self {
+    fn new(direction: Direction, vfd: OwnedVfd, pipe: OwnedFd, count: Arc<()>) -> Self {
         Self {
             direction,
             vfd,
@@ -76,6 +76,10 @@ impl Job {
     /// The VFD, to be sent.
     pub(crate) fn vfd(&self) -> BorrowedFd<'_> {
         self.vfd.as_fd()
+    }
+
+    pub(super) fn driver(&self) -> &dyn Driver {
+        &**self.vfd.driver()
     }
 
     /// Whether only time helps.
@@ -105,15 +109,10 @@ impl Job {
     }
 
     /// Moves what can be moved, given what poll(2) said of the VFD and of the pipe.
-    pub(super) fn step(
-        &mut self,
-        driver: &dyn Driver,
-        vfd: PollFlags,
-        pipe: PollFlags,
-    ) -> Progress {
+    pub(super) fn step(&mut self, vfd: PollFlags, pipe: PollFlags) -> Progress {
         let result = match self.direction {
-            Direction::FromPeer => self.step_from_peer(driver, vfd, pipe),
-            Direction::ToPeer => self.step_to_peer(driver, vfd, pipe),
+            Direction::FromPeer => self.step_from_peer(vfd, pipe),
+            Direction::ToPeer => self.step_to_peer(vfd, pipe),
         };
         match result {
             Ok(()) if self.ended && self.buffer.pending().is_empty() => Progress::Done,
@@ -125,17 +124,12 @@ impl Job {
         }
     }
 
-    fn step_from_peer(
-        &mut self,
-        driver: &dyn Driver,
-        vfd: PollFlags,
-        pipe: PollFlags,
-    ) -> io::Result<()> {
+    fn step_from_peer(&mut self, vfd: PollFlags, pipe: PollFlags) -> io::Result<()> {
         if pipe.contains(PollFlags::POLLERR) {
             return Err(Errno::EPIPE.into());
         }
         if !vfd.is_empty() {
-            let from = self.vfd.as_fd();
+            let (driver, from) = (self.vfd.driver(), self.vfd.as_fd());
             self.ended = self.buffer.fill(|room| {
                 // A pipe brings no VFDs; should it do so, they are closed.
                 let mut unwanted = Vec::new();
@@ -150,12 +144,7 @@ impl Job {
         Ok(())
     }
 
-    fn step_to_peer(
-        &mut self,
-        driver: &dyn Driver,
-        vfd: PollFlags,
-        pipe: PollFlags,
-    ) -> io::Result<()> {
+    fn step_to_peer(&mut self, vfd: PollFlags, pipe: PollFlags) -> io::Result<()> {
         if vfd.intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
             return Err(Errno::EPIPE.into());
         }
@@ -163,7 +152,7 @@ impl Job {
             let from = self.pipe.as_fd();
             self.ended = self.buffer.fill(|room| Ok(read(from, room)?))?;
         }
-        let to = self.vfd.as_fd();
+        let (driver, to) = (self.vfd.driver(), self.vfd.as_fd());
         self.buffer
             .drain(|bytes| driver.send(to, &[IoSlice::new(bytes)], &[], true))?;
         self.starved = !self.buffer.pending().is_empty();

@@ -1,9 +1,6 @@
 //! The thread that carries.
 
-use std::{
-    os::fd::AsFd,
-    sync::{Arc, Weak},
-};
+use std::os::fd::AsFd;
 
 use nix::{
     errno::Errno,
@@ -11,16 +8,14 @@ use nix::{
 };
 
 use super::{Job, Shared, job::Progress};
-use crate::{device::lock, driver::Driver, limits::PUMP_RETRY};
+use crate::{device::lock, limits::PUMP_RETRY};
 
 /// A job of which poll(2) said nothing.
 const NOTHING: [PollFlags; 2] = [PollFlags::empty(); 2];
 
 /// Carries until the device is closed and nothing is left to carry.
-pub(super) fn run(shared: &Shared, driver: &Weak<dyn Driver>) {
+pub(super) fn run(shared: &Shared) {
     let mut jobs: Vec<Job> = Vec::new();
-    // Held while there is something to carry.
-    let mut held: Option<Arc<dyn Driver>> = None;
     loop {
         let closed = {
             let mut inbox = lock(&shared.inbox);
@@ -28,21 +23,11 @@ pub(super) fn run(shared: &Shared, driver: &Weak<dyn Driver>) {
             jobs.append(&mut inbox.new);
             inbox.closed
         };
-        if jobs.is_empty() {
-            held = None;
-            if closed {
-                return;
-            }
-        } else if held.is_none() {
-            held = driver.upgrade();
-        }
-        let Some(revents) = wait(shared, &jobs, held.as_deref(), closed) else {
+        if jobs.is_empty() && closed {
             return;
-        };
-        let Some(driver) = held.as_deref() else {
-            // The device went between the arrival of a job and its first turn.
-            jobs.clear();
-            continue;
+        }
+        let Some(revents) = wait(shared, &jobs, closed) else {
+            return;
         };
         let mut revents = revents.into_iter();
         jobs.retain_mut(|job| {
@@ -50,7 +35,7 @@ pub(super) fn run(shared: &Shared, driver: &Weak<dyn Driver>) {
             if vfd.is_empty() && pipe.is_empty() && !job.is_starved() {
                 return true;
             }
-            job.step(driver, vfd, pipe) == Progress::More
+            job.step(vfd, pipe) == Progress::More
         });
     }
 }
@@ -58,17 +43,11 @@ pub(super) fn run(shared: &Shared, driver: &Weak<dyn Driver>) {
 /// Waits for something to do; what happened to the VFD and to the pipe of each job.
 ///
 /// `None` when the kernel refuses to poll, after which nothing can be done.
-fn wait(
-    shared: &Shared,
-    jobs: &[Job],
-    driver: Option<&dyn Driver>,
-    closed: bool,
-) -> Option<Vec<[PollFlags; 2]>> {
+fn wait(shared: &Shared, jobs: &[Job], closed: bool) -> Option<Vec<[PollFlags; 2]>> {
     let mut fds = vec![PollFd::new(shared.wake.as_fd(), PollFlags::POLLIN)];
     // An open device is dispatched by its owner.
-    let events = driver
-        .filter(|_| closed)
-        .and_then(|driver| driver.event_fd());
+    let orphan = jobs.first().filter(|_| closed).map(Job::driver);
+    let events = orphan.and_then(|driver| driver.event_fd());
     fds.extend(events.map(|events| PollFd::new(events, PollFlags::POLLIN)));
     let first = fds.len();
     let mut asked = Vec::with_capacity(jobs.len());
@@ -91,10 +70,10 @@ fn wait(
     }
     let happened = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::empty());
     if !happened(&fds[0]).is_empty() {
-        // Only the count is of interest, and it not at all.
+        // What counts is that it was written; how often does not.
         let _ = shared.wake.read();
     }
-    if let Some(driver) = driver
+    if let Some(driver) = orphan
         && first == 2
         && !happened(&fds[1]).is_empty()
         && let Err(error) = driver.dispatch()

@@ -47,7 +47,8 @@ impl Host for DeviceHost {
 impl Allocator for DeviceHost {
     fn allocate(&self, len: usize) -> io::Result<SharedMemory> {
         let memory = self.0.allocate(len as u64).map_err(io::Error::other)?;
-        SharedMemory::new(memory.into_fd(), len)
+        // The value, not its bare descriptor: dropping it is what gives the memory back.
+        SharedMemory::new(memory, len)
     }
 }
 

@@ -18,11 +18,16 @@ pub trait Allocator: fmt::Debug {
     fn allocate(&self, len: usize) -> io::Result<SharedMemory>;
 }
 
+/// Something with a descriptor.
+pub trait Descriptor: AsFd + fmt::Debug {}
+
+impl<T: AsFd + fmt::Debug> Descriptor for T {}
+
 /// Memory to be filled by the relay and read by the host.
 #[derive(Debug)]
 pub struct SharedMemory {
     /// Kept open: an open descriptor is what identifies memory of a device.
-    fd: OwnedFd,
+    fd: Box<dyn Descriptor>,
     /// What the relay writes to.
     pub map: Mapping,
     /// Usable bytes.
@@ -34,9 +39,13 @@ impl SharedMemory {
     ///
     /// # Errors
     /// Whatever `mmap` gives.
-    pub fn new(fd: OwnedFd, len: usize) -> io::Result<Self> {
+    pub fn new(fd: impl Descriptor + 'static, len: usize) -> io::Result<Self> {
         let map = Mapping::writable(&fd, len)?;
-        Ok(Self { fd, map, len })
+        Ok(Self {
+            fd: Box::new(fd),
+            map,
+            len,
+        })
     }
 }
 
@@ -58,7 +67,7 @@ impl Allocator for MemfdAllocator {
         memfd
             .add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealSeal])
             .map_err(io::Error::other)?;
-        SharedMemory::new(memfd.into_file().into(), len)
+        SharedMemory::new(memfd.into_file(), len)
     }
 }
 
