@@ -27,9 +27,6 @@ use vm_memory::{
     GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
 };
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::event::{
-    EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
-};
 
 use crate::core::memory::{MemoryPort, cannot_shrink};
 use crate::core::watch::Waker;
@@ -113,6 +110,7 @@ pub struct Backend {
     /// A queue was stopped by the frontend since the last turn.
     stopped: AtomicBool,
     reset: AtomicBool,
+    ended: AtomicBool,
     snapshots: Snapshots,
 }
 
@@ -140,6 +138,7 @@ impl Backend {
             acked: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             snapshots: Snapshots::default(),
         }
     }
@@ -171,6 +170,12 @@ impl Backend {
             // The turn may have ended before the wish.
             now().or_else(|| self.snapshots.wait(wish))
         })
+    }
+
+    /// Makes the worker end at its next look around.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
     }
 
     /// Runs `look` on the device's host descriptor to poll. Only at set-up.
@@ -258,12 +263,6 @@ impl VhostUserBackend for Backend {
         Ok(VhostUserShMemConfig::new(1, &[SHMEM_REGION_SIZE]))
     }
 
-    fn exit_event(&self, _thread: usize) -> Option<(EventConsumer, EventNotifier)> {
-        new_event_consumer_and_notifier(EventFlag::CLOEXEC | EventFlag::NONBLOCK)
-            .inspect_err(|error| tracing::error!(%error, "the worker cannot be told to exit"))
-            .ok()
-    }
-
     fn stop_vring(&self, _queue: u32) -> io::Result<()> {
         self.stopped.store(true, Ordering::Release);
         Ok(())
@@ -280,8 +279,12 @@ impl VhostUserBackend for Backend {
             Some(queue) => QueueCounters::count(&queue.kicks),
             None => self.waker.acknowledge(),
         }
+        if self.ended.load(Ordering::Acquire) {
+            // What ends the worker. (The crate has an event for that, but loses one of
+            // its descriptors each time.)
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         self.turn(vrings);
-        // An error here would silently end the worker.
         Ok(())
     }
 }

@@ -125,6 +125,40 @@ pub enum ServeError {
     Daemon(DaemonError),
 }
 
+/// One frontend's daemon. Dropping it ends its threads.
+struct Frontend {
+    daemon: VhostUserDaemon<Arc<Backend>>,
+    backend: Arc<Backend>,
+}
+
+impl Frontend {
+    fn new(id: u64, backend: Arc<Backend>) -> Result<Self, ServeError> {
+        let mem = GuestMemoryAtomic::new(GuestMemoryMmap::new());
+        let daemon = VhostUserDaemon::new(format!("frontend-{id}"), Arc::clone(&backend), mem)
+            .map_err(ServeError::Daemon)?;
+        let handlers = daemon.get_epoll_handlers();
+        let registered = backend.with_root(|root| {
+            handlers.iter().try_for_each(|handler| {
+                handler.register_listener(root.as_raw_fd(), EventSet::IN, u64::from(HOST_EVENT))
+            })
+        });
+        if let Err(error) = registered {
+            // Its worker hears of nothing and cannot be told to end: let it sleep
+            // rather than wait for it.
+            std::mem::forget(daemon);
+            return Err(error.into());
+        }
+        Ok(Frontend { daemon, backend })
+    }
+}
+
+impl Drop for Frontend {
+    fn drop(&mut self) {
+        // The daemon waits for its worker when it is dropped.
+        self.backend.end();
+    }
+}
+
 impl Server {
     /// A server on `listener`; `gone` is woken when a frontend has left.
     #[must_use]
@@ -157,33 +191,28 @@ impl Server {
     pub fn accept(&mut self) -> Result<(), ServeError> {
         let id = self.next;
         self.next += 1;
-        let backend = self.backend()?;
-        let name = format!("frontend-{id}");
-        let mem = GuestMemoryAtomic::new(GuestMemoryMmap::new());
-        let mut daemon = VhostUserDaemon::new(name.clone(), Arc::clone(&backend), mem)
-            .map_err(ServeError::Daemon)?;
-        let handler = daemon.get_epoll_handlers();
-        backend.with_root(|root| {
-            handler.iter().try_for_each(|handler| {
-                handler.register_listener(root.as_raw_fd(), EventSet::IN, u64::from(HOST_EVENT))
-            })
-        })?;
-        drop(handler);
-        daemon
+        let mut frontend = Frontend::new(id, self.backend()?)?;
+        frontend
+            .daemon
             .start(&mut self.listener)
             .map_err(ServeError::Daemon)?;
-        self.shared.lock().insert(id, backend);
+        self.shared.lock().insert(id, Arc::clone(&frontend.backend));
         tracing::info!(frontend = id, "connected");
         let (shared, gone) = (Arc::clone(&self.shared), self.gone.clone());
-        thread::Builder::new().name(name).spawn(move || {
-            let result = daemon.wait();
-            // Ends the worker. It may be waiting for the frontend, whose channel
-            // is closed by now.
-            drop(daemon);
+        let wait = move || {
+            report(id, frontend.daemon.wait());
+            // The worker may be waiting for the frontend, whose channel is closed now.
+            drop(frontend);
             shared.lock().remove(&id);
-            report(id, result);
             gone.wake();
-        })?;
+        };
+        let spawned = thread::Builder::new()
+            .name(format!("wait-{id}"))
+            .spawn(wait);
+        if spawned.is_err() {
+            self.shared.lock().remove(&id);
+        }
+        spawned?;
         Ok(())
     }
 

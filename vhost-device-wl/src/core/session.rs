@@ -456,7 +456,7 @@ impl Session {
             Ok(charge) => charge,
             Err(error) => {
                 // The guest gets an id it can only close, which nothing here knows.
-                tracing::warn!(%error, "received descriptor dropped");
+                tracing::debug!(%error, "received descriptor dropped");
                 return (key, Announced::Dead);
             }
         };
@@ -475,7 +475,7 @@ impl Session {
             Descriptor::Memory { fd, writable } => match self.memory.adopt(fd, writable) {
                 Ok(block) => Body::Memory(block),
                 Err(error) => {
-                    tracing::warn!(%error, "received memory is not usable");
+                    tracing::debug!(%error, "received memory is not usable");
                     Body::Dead(None)
                 }
             },

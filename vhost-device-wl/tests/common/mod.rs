@@ -65,6 +65,7 @@ impl Daemon {
     }
 
     pub fn start_in(dir: tempfile::TempDir, args: &[&str]) -> Self {
+        let _ = std::fs::remove_file(dir.path().join("notify"));
         let notify = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         notify.set_read_timeout(Some(PATIENCE)).unwrap();
         let args = args
@@ -123,13 +124,16 @@ impl Daemon {
             .count()
     }
 
-    pub fn wait_exit(mut self) -> std::process::ExitStatus {
+    /// Waits for the process to end by itself; keeps its directory.
+    pub fn wait_exit(mut self) -> (std::process::ExitStatus, tempfile::TempDir) {
         let mut child = self.child.take().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         thread::spawn(move || sender.send(child.wait().unwrap()));
-        receiver
+        let status = receiver
             .recv_timeout(PATIENCE)
-            .expect("the daemon ends in time")
+            .expect("the daemon ends in time");
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (status, dir)
     }
 }
 
