@@ -56,7 +56,11 @@ impl Refusal {
 ///
 /// [`Refusal`], and nothing is charged.
 pub fn provide(size: u64, account: &Account, ledger: &mut Ledger) -> Result<Reply, Refusal> {
-    let reservation = account.reserve(size)?;
+    let reservation = account.reserve(size).or_else(|_| {
+        // What has ended before the request came must count, seen by the loop or not.
+        ledger.dispatch().map_err(Refusal::Memory)?;
+        Ok::<_, Refusal>(account.reserve(size)?)
+    })?;
     let memory = sealed_memory(size).map_err(Refusal::Memory)?;
     ledger.watch(&memory, reservation)?;
     Ok(Reply {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sd_notify::NotifyState;
+
 use super::{Server, listen};
 use crate::config::{Config, VmConfig};
 
@@ -9,6 +11,14 @@ impl Server {
     /// Reads the configuration again. A file that cannot be used changes nothing; a
     /// socket that cannot be made leaves only its own VM without one.
     pub(super) fn reload(&mut self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
+        }
+        self.read_again();
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    fn read_again(&mut self) {
         let config = match Config::load(&self.config_path) {
             Ok(config) => config,
             Err(error) => {

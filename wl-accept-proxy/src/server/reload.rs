@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use sd_notify::NotifyState;
+
 use super::{Proxy, listen};
 use crate::config::{Compositor, Config, VmConfig};
 
@@ -11,6 +13,14 @@ impl Proxy {
     /// socket that cannot be made leaves only its own VM without one. Connections that
     /// have been claimed live on, whatever becomes of their VM's entry.
     pub(super) fn reload(&mut self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
+        }
+        self.read_again();
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    fn read_again(&mut self) {
         let config = match Config::load(&self.config_path) {
             Ok(config) => config,
             Err(error) => {
