@@ -116,10 +116,7 @@ impl Host for SocketHost {
             std::os::fd::AsRawFd::as_raw_fd(&fd),
             &UnixAddr::new(&self.0)?,
         )?;
-        Ok(Box::new(SocketStream {
-            stream: fd.into(),
-            control: Vec::new(),
-        }))
+        Ok(Box::new(SocketStream::from(UnixStream::from(fd))))
     }
 
     fn allocator(&self) -> Rc<dyn Allocator> {
@@ -127,10 +124,20 @@ impl Host for SocketHost {
     }
 }
 
+/// An ordinary socket as a connection to the host.
 #[derive(Debug)]
-struct SocketStream {
+pub struct SocketStream {
     stream: UnixStream,
     control: Vec<u8>,
+}
+
+impl From<UnixStream> for SocketStream {
+    fn from(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            control: Vec::new(),
+        }
+    }
 }
 
 impl HostStream for SocketStream {

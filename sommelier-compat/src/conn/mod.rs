@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 pub use device::DeviceHost;
-pub use host::{Host, HostFd, HostStream, SocketHost};
+pub use host::{Host, HostFd, HostStream, SocketHost, SocketStream};
 
 use crate::relay::{ClientError, HostError, Relay, display_error};
 use crate::sys;

@@ -23,6 +23,8 @@ pub enum Role {
     Viewporter,
     /// `wp_viewport`: one of them.
     Viewport,
+    /// An offer of a selection or a drag: `receive` takes a pipe.
+    Offer,
 }
 
 impl Role {
@@ -38,6 +40,7 @@ impl Role {
             "wl_surface" => Self::Surface,
             "wp_viewporter" => Self::Viewporter,
             "wp_viewport" => Self::Viewport,
+            "wl_data_offer" | "zwp_primary_selection_offer_v1" => Self::Offer,
             _ => Self::Plain,
         }
     }

@@ -4,12 +4,14 @@
 //! * [`request`] and [`event`] forward what needs only its ids and descriptors
 //!   translated, which is nearly everything;
 //! * [`registry`] hides what the relay does not understand;
+//! * [`offer`] sees to it that a selection is received through a pipe;
 //! * [`shm`], [`buffer`] and [`surface`] replace the client's memory by memory
 //!   of the host.
 
 mod buffer;
 mod event;
 mod fault;
+mod offer;
 mod opcode;
 mod registry;
 mod request;
@@ -119,6 +121,7 @@ impl Relay {
             Role::Buffer if object.host.is_none() => self.buffer_request(message),
             Role::Surface => self.surface_request(message, desc, fds),
             Role::Viewporter | Role::Viewport => self.viewport_request(message, desc, fds),
+            Role::Offer => self.offer_request(message, desc, fds),
             Role::Plain | Role::Display | Role::Buffer => self.forward_request(message, desc, fds),
         }
     }

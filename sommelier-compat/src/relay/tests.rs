@@ -74,3 +74,22 @@ fn only_bind_creates_objects_of_any_interface() {
         }
     }
 }
+
+#[test]
+fn the_requests_that_carry_descriptors_are_all_looked_at() {
+    // A descriptor that a device cannot send would end the connection late and
+    // without an explanation.
+    use wayland_backend::protocol::ArgumentType::Fd;
+    let looked_at = [
+        ("wl_data_offer", "receive"),
+        ("wl_shm", "create_pool"),
+        ("zwp_primary_selection_offer_v1", "receive"),
+    ];
+    let carrying = reachable().into_values().flat_map(|interface| {
+        let requests = interface.requests.iter();
+        requests
+            .filter(|request| request.signature.contains(&Fd))
+            .map(|request| (interface.name, request.name))
+    });
+    assert_eq!(carrying.collect::<Vec<_>>(), looked_at);
+}

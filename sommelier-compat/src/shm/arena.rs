@@ -12,15 +12,12 @@ const SHARED_SEGMENT: usize = 1 << 20;
 /// A buffer above this many bytes gets a segment of its own.
 const LARGE: usize = SHARED_SEGMENT / 4;
 
-/// Unused bytes kept for the next buffer: two frames of 3840×2160 pixels.
-const MAX_IDLE: usize = 2 * 3840 * 2160 * 4;
+/// Unused bytes kept for the next buffer: a frame of 3840×2160 pixels.
+const MAX_IDLE: usize = 36 << 20;
 
 /// Granularity, in bytes: a cache line, so that no copy touches the memory of
 /// another buffer.
 const UNIT: usize = 64;
-
-/// Page size of the host: requests are rounded up to it.
-const PAGE: usize = 4096;
 
 /// A place in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +83,13 @@ impl<S> Arena<S> {
 
     /// How large a segment for `len` bytes must be when [`take`](Self::take)
     /// finds no room.
+    ///
+    /// A large one is up to an eighth larger than needed, so that a window that
+    /// is being made larger does not need another one for every step.
     #[must_use]
     pub fn segment_len(len: usize) -> usize {
         if len > LARGE {
-            len.next_multiple_of(PAGE)
+            len.next_multiple_of((1 << len.ilog2()) / 8)
         } else {
             SHARED_SEGMENT
         }

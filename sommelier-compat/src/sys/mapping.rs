@@ -105,6 +105,19 @@ impl Mapping {
         }
     }
 
+    /// Copies by `memcpy`, to be compared with [`read_from`](Self::read_from).
+    #[cfg(test)]
+    pub fn copy_from(&self, source: &Self, len: usize) {
+        assert!(len <= self.len.get() && len <= source.len.get());
+        // SAFETY: both within their mappings (checked), which do not overlap.
+        unsafe {
+            self.start
+                .as_ptr()
+                .cast::<u8>()
+                .copy_from(source.start.as_ptr().cast(), len)
+        }
+    }
+
     /// Writes the whole mapping to `file` from its current position.
     ///
     /// # Errors
