@@ -55,6 +55,9 @@ pub const FEATURES: Features = Features::TRANS_FLAGS
 #[derive(Default)]
 pub struct FrontendPort {
     channel: Mutex<Option<FrontendChannel>>,
+    /// The driver understands offsets in the shared memory region. To one that wants
+    /// absolute addresses nothing can be mapped: only the VMM knows where the region is.
+    usable: AtomicBool,
 }
 
 impl fmt::Debug for FrontendPort {
@@ -84,6 +87,9 @@ fn area(offset: u64, len: u64, flags: VhostUserMMapFlags) -> VhostUserMMap {
 
 impl MemoryPort for FrontendPort {
     fn map(&self, fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+        if !self.usable.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let request = area(offset, len, VhostUserMMapFlags::WRITABLE);
         self.channel()?
             .shmem_map(&request, &fd.as_raw_fd())
@@ -183,7 +189,7 @@ impl Backend {
         look(lock(&self.device).session().watch().root())
     }
 
-    fn turn(&self, vrings: &[Vring]) {
+    fn turn(&self, vrings: &[Vring], host: bool) {
         let Some(memory) = self.memory() else {
             return;
         };
@@ -200,7 +206,7 @@ impl Backend {
         }
         let acked = Features::from_bits_truncate(self.acked.load(Ordering::Acquire));
         device.set_features(acked);
-        if device.turn(&memory, vrings) == Turn::Again {
+        if device.turn(&memory, vrings, host) == Turn::Again {
             self.waker.wake();
         }
         self.snapshots.grant(|| Snapshot::of(&device));
@@ -227,6 +233,8 @@ impl VhostUserBackend for Backend {
     }
 
     fn acked_features(&self, features: u64) {
+        let shmem = Features::from_bits_truncate(features).contains(Features::USE_SHMEM);
+        self.port.usable.store(shmem, Ordering::Release);
         self.acked.store(features, Ordering::Release);
     }
 
@@ -275,7 +283,8 @@ impl VhostUserBackend for Backend {
         vrings: &[Vring],
         _thread: usize,
     ) -> io::Result<()> {
-        match self.counters.get(usize::from(event)) {
+        let queue = self.counters.get(usize::from(event));
+        match queue {
             Some(queue) => QueueCounters::count(&queue.kicks),
             None => self.waker.acknowledge(),
         }
@@ -284,7 +293,7 @@ impl VhostUserBackend for Backend {
             // its descriptors each time.)
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        self.turn(vrings);
+        self.turn(vrings, queue.is_none());
         Ok(())
     }
 }

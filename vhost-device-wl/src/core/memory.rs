@@ -5,7 +5,7 @@
 //! And memory the guest must not change is never mapped at all: no frontend is
 //! known to enforce a read-only mapping, so the guest gets its own copy.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -35,6 +35,10 @@ const MAX_IDLE_BYTES: u64 = 64 << 20;
 
 /// Bytes copied at once from a file that cannot be shared.
 const COPY_CHUNK: usize = 256 * 1024;
+
+/// Most bytes of a copy. What has to be copied is small (keymaps, tables of formats,
+/// cursors); a worker that copies does nothing else meanwhile.
+const MAX_COPY: u64 = 64 << 20;
 
 /// Makes a file visible to the guest, in the shared memory region.
 pub trait MemoryPort: Send + Sync {
@@ -70,6 +74,19 @@ pub struct Block {
     offset: Option<u64>,
     /// A peer may hold it, or did give it to us: its pages are not ours to reuse.
     shared: bool,
+    /// Identity of a peer's file, whose one mapping serves all VFDs of it.
+    file: Option<FileId>,
+}
+
+/// Device and inode number.
+type FileId = (u64, u64);
+
+/// A peer's file in the region.
+#[derive(Debug)]
+struct PeerMapping {
+    offset: u64,
+    len: u64,
+    users: u64,
 }
 
 impl Block {
@@ -145,6 +162,8 @@ pub struct MemoryStore {
     account: Arc<MemoryAccount>,
     foreign: ForeignMemory,
     idle: VecDeque<Block>,
+    /// A peer that sends the same file again and again must not fill the region.
+    peers: HashMap<FileId, PeerMapping>,
     mapped_bytes: u64,
     mappings: u64,
 }
@@ -176,6 +195,7 @@ impl MemoryStore {
             account,
             foreign,
             idle: VecDeque::new(),
+            peers: HashMap::new(),
             mapped_bytes: 0,
             mappings: 0,
         }
@@ -202,6 +222,7 @@ impl MemoryStore {
             len,
             offset: None,
             shared: false,
+            file: None,
         };
         self.expose(&mut block)?;
         Ok(block)
@@ -212,27 +233,48 @@ impl MemoryStore {
     /// # Errors
     /// [`MemoryError`]. The caller tells the guest that there is something it
     /// cannot have.
-    pub fn adopt(&mut self, fd: OwnedFd, writable: bool) -> Result<Block, MemoryError> {
+    pub fn adopt(&mut self, fd: Arc<OwnedFd>, writable: bool) -> Result<Block, MemoryError> {
         let size = size_of_file(&fd)?;
         let len = pages(size)?;
-        if writable && size == len && seal_against_shrinking(&fd) {
-            // The size from before the seal may be stale.
-            if size_of_file(&fd)? >= len {
-                let mut block = Block {
-                    fd: Arc::new(fd),
-                    size,
-                    len,
-                    offset: None,
-                    shared: true,
-                };
-                self.expose(&mut block)?;
-                return Ok(block);
-            }
+        // The size from before the seal may be stale.
+        if writable && size == len && seal_against_shrinking(&fd) && size_of_file(&fd)? >= len {
+            return self.share(fd, len);
         }
         if writable && self.foreign == ForeignMemory::Refuse && !is_write_sealed(&fd) {
             return Err(MemoryError::Refused);
         }
         self.copy(&fd, size, len)
+    }
+
+    fn share(&mut self, fd: Arc<OwnedFd>, len: u64) -> Result<Block, MemoryError> {
+        let stat = fstat(&fd)?;
+        let id = (stat.st_dev, stat.st_ino);
+        let mut block = Block {
+            fd,
+            size: len,
+            len,
+            offset: None,
+            shared: true,
+            file: None,
+        };
+        match self.peers.get_mut(&id) {
+            Some(mapping) if mapping.len == len => {
+                mapping.users += 1;
+                block.offset = Some(mapping.offset);
+                block.file = Some(id);
+            }
+            // It has grown since: this VFD has a mapping of its own.
+            Some(_) => self.expose(&mut block)?,
+            None => {
+                self.expose(&mut block)?;
+                if let Some(offset) = block.offset {
+                    let users = 1;
+                    self.peers.insert(id, PeerMapping { offset, len, users });
+                    block.file = Some(id);
+                }
+            }
+        }
+        Ok(block)
     }
 
     /// Takes a block back: its mapping ends, or waits for the next of its size.
@@ -259,6 +301,9 @@ impl MemoryStore {
     }
 
     fn copy(&mut self, from: &OwnedFd, size: u64, len: u64) -> Result<Block, MemoryError> {
+        if size > MAX_COPY {
+            return Err(MemoryError::Size(size));
+        }
         let fs = fstatfs(from)?.filesystem_type();
         if !never_blocks(fs) {
             return Err(MemoryError::FileSystem(fs.0 as i64));
@@ -270,6 +315,7 @@ impl MemoryStore {
             len,
             offset: None,
             shared: true,
+            file: None,
         };
         self.expose(&mut block)?;
         Ok(block)
@@ -318,6 +364,15 @@ impl MemoryStore {
         let Some(offset) = block.offset.take() else {
             return;
         };
+        if let Some(id) = block.file.take()
+            && let Some(mapping) = self.peers.get_mut(&id)
+        {
+            mapping.users -= 1;
+            if mapping.users > 0 {
+                return;
+            }
+            self.peers.remove(&id);
+        }
         self.mapped_bytes -= block.len;
         self.mappings -= 1;
         match self.port.unmap(offset, block.len) {

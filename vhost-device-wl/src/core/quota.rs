@@ -80,6 +80,13 @@ impl Quota {
         self.cell(resource).0.load(Ordering::Relaxed)
     }
 
+    /// Still free of `resource`.
+    #[must_use]
+    pub fn left(&self, resource: Resource) -> u64 {
+        let (used, limit) = self.cell(resource);
+        limit.saturating_sub(used.load(Ordering::Relaxed))
+    }
+
     /// Takes `amount` of `resource`, or nothing at all.
     ///
     /// # Errors

@@ -13,12 +13,14 @@ use super::quota::{Charge, Quota, Resource};
 use super::stream::{Input, Stream, StreamKind, connect_now};
 use super::watch::{Waker, Watch};
 
+mod linger;
 mod vfd;
 
 #[cfg(test)]
 mod tests;
 
-use vfd::{Body, HangUp, Vfd};
+use linger::Lingering;
+use vfd::{Body, HangUp, Remains, Vfd};
 pub use vfd::{Traffic, VfdReport};
 
 /// Names a VFD; the personality chooses those the guest creates.
@@ -112,6 +114,10 @@ pub struct Session {
     next_key: Key,
     /// VFDs with something to report, round robin. Each is in here at most once.
     ready: VecDeque<Key>,
+    /// Announced VFDs that do not exist, still to be hung up: those of one message.
+    orphans: VecDeque<Key>,
+    /// Streams the guest has closed and whose peer has not taken everything yet.
+    lingering: Lingering,
     watch: Watch,
     memory: MemoryStore,
     names: Arc<NameTable>,
@@ -135,6 +141,8 @@ impl Session {
             vfds: HashMap::new(),
             next_key: shape.first_key,
             ready: VecDeque::new(),
+            orphans: VecDeque::new(),
+            lingering: Lingering::new(shape.end_key),
             watch: Watch::new()?,
             memory,
             names,
@@ -158,11 +166,13 @@ impl Session {
     /// Starts over for a new driver: every VFD of the old one is gone.
     pub fn reset(&mut self) {
         for (_, vfd) in std::mem::take(&mut self.vfds) {
-            if let Some(block) = vfd.detach(&mut self.watch) {
+            if let Remains::Memory(block) = vfd.detach(&mut self.watch) {
                 self.memory.release(block);
             }
         }
         self.ready.clear();
+        self.orphans.clear();
+        self.lingering.clear(&mut self.watch);
         self.memory.clear();
         self.next_key = self.shape.first_key;
         self.watch.set_reading(true);
@@ -248,6 +258,7 @@ impl Session {
             };
         }
         let fds = attach.iter().filter_map(|key| self.forward(*key)).collect();
+        self.make_room(bytes.len() as u64);
         let vfd = self.vfds.get_mut(&key).ok_or(SessionError::Id)?;
         let result = vfd.send(key, bytes, fds, &mut self.watch);
         if let Err(error) = &result
@@ -269,8 +280,12 @@ impl Session {
         if vfd.in_ready {
             self.ready.retain(|other| *other != key);
         }
-        if let Some(block) = vfd.detach(&mut self.watch) {
-            self.memory.release(block);
+        match vfd.detach(&mut self.watch) {
+            Remains::Memory(block) => self.memory.release(block),
+            Remains::Unsent(stream, charge) => {
+                self.lingering.add(stream, charge, &mut self.watch);
+            }
+            Remains::Nothing => {}
         }
         Ok(())
     }
@@ -288,6 +303,9 @@ impl Session {
         let mut writable = Vec::new();
         self.watch.writers(|key| writable.push(key));
         for key in writable {
+            if self.lingering.flush(key, &mut self.watch) {
+                continue;
+            }
             if let Some(vfd) = self.vfds.get_mut(&key) {
                 vfd.flush(&mut self.watch);
             }
@@ -297,13 +315,16 @@ impl Session {
     /// Whether [`Session::next_inbound`] may have something.
     #[must_use]
     pub fn has_inbound(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.orphans.is_empty()
     }
 
     /// The next thing to tell the guest: one message of one VFD, then the next
     /// VFD's turn. A VFD for which `may_send` says no is not read until
     /// [`Session::resume`].
     pub fn next_inbound(&mut self, mut may_send: impl FnMut(Key) -> bool) -> Option<Inbound> {
+        if let Some(key) = self.orphans.pop_front() {
+            return Some(Inbound::HangUp { key });
+        }
         while let Some(key) = self.ready.pop_front() {
             let Some(vfd) = self.vfds.get_mut(&key) else {
                 continue;
@@ -424,6 +445,30 @@ impl Session {
         OutQueue::new(self.shape.max_queued, Arc::clone(&self.quota))
     }
 
+    /// When the virtual machine's queues are full, the longest pays, not whoever
+    /// comes next: a few peers that do not read must not cost the others theirs.
+    fn make_room(&mut self, bytes: u64) {
+        while self.quota.left(Resource::Queued) < bytes {
+            if self.lingering.evict(&mut self.watch) {
+                continue;
+            }
+            let longest = self
+                .vfds
+                .iter()
+                .map(|(key, vfd)| (vfd.queued(), *key))
+                .max();
+            let Some((1.., key)) = longest else { break };
+            tracing::warn!(
+                vfd = key,
+                "peer does not read and queues are full: connection dropped"
+            );
+            if let Some(vfd) = self.vfds.get_mut(&key) {
+                vfd.cut_off(&mut self.watch);
+                vfd.enqueue(key, &mut self.ready);
+            }
+        }
+    }
+
     fn forward(&mut self, key: Key) -> Option<Arc<OwnedFd>> {
         let vfd = self.vfds.get_mut(&key)?;
         let fd = vfd.forward();
@@ -457,28 +502,39 @@ impl Session {
             Err(error) => {
                 // The guest gets an id it can only close, which nothing here knows.
                 tracing::debug!(%error, "received descriptor dropped");
+                self.orphans.push_back(key);
                 return (key, Announced::Dead);
             }
         };
         let body = self.body_of(fd);
-        let fence = matches!(body, Body::Fence(_));
         let write_end = matches!(&body, Body::Stream(stream) if !stream.readable());
+        let (fence, dead) = (
+            matches!(body, Body::Fence(_)),
+            matches!(body, Body::Dead(_)),
+        );
         let announced = self.insert(key, body, charge);
         if fence || write_end {
             self.start_reading(key);
+        }
+        if dead {
+            // Nobody shall wait for something to come from it.
+            self.hang_up(key);
         }
         (key, announced)
     }
 
     fn body_of(&mut self, fd: OwnedFd) -> Body {
         match classify(fd) {
-            Descriptor::Memory { fd, writable } => match self.memory.adopt(fd, writable) {
-                Ok(block) => Body::Memory(block),
-                Err(error) => {
-                    tracing::debug!(%error, "received memory is not usable");
-                    Body::Dead(None)
+            Descriptor::Memory { fd, writable } => {
+                let fd = Arc::new(fd);
+                match self.memory.adopt(Arc::clone(&fd), writable) {
+                    Ok(block) => Body::Memory(block),
+                    Err(error) => {
+                        tracing::debug!(%error, "received memory is not usable");
+                        Body::Dead(Some(fd))
+                    }
                 }
-            },
+            }
             Descriptor::Socket(fd) => Body::Stream(Stream::received_socket(fd, self.queue())),
             Descriptor::Pipe { fd, read, write } => {
                 match Stream::received_pipe(fd, read, write, self.queue()) {

@@ -12,10 +12,6 @@ pub struct QueueCounters {
     pub kicks: AtomicU64,
     /// Times the device notified the guest.
     pub interrupts: AtomicU64,
-    /// Buffers taken and given back.
-    pub buffers: AtomicU64,
-    /// Bytes in those buffers.
-    pub bytes: AtomicU64,
     /// Entries; 0 while the guest has not set the queue up.
     pub size: AtomicU16,
     /// The next available entry the device will take ("shadow available").

@@ -98,7 +98,9 @@ impl Device {
     }
 
     /// Does what there is to do, up to a bound. Never blocks on a host peer.
-    pub fn turn(&mut self, mem: &Memory, vrings: &[Vring]) -> Turn {
+    ///
+    /// `host`: something may be ready on the host side (else that need not be asked).
+    pub fn turn(&mut self, mem: &Memory, vrings: &[Vring], host: bool) -> Turn {
         let (Some(input), Some(output)) = (vrings.get(QUEUE_IN), vrings.get(QUEUE_OUT)) else {
             return Turn::Idle;
         };
@@ -106,7 +108,9 @@ impl Device {
         let input = Ring::new(input, mem, &counters[QUEUE_IN]);
         let output = Ring::new(output, mem, &counters[QUEUE_OUT]);
         let requests = guard(&counters[QUEUE_OUT], || self.requests(&output));
-        self.session.poll();
+        if host {
+            self.session.poll();
+        }
         let messages = guard(&counters[QUEUE_IN], || {
             self.inbox.deliver(&mut self.session, &input, self.features)
         });

@@ -42,11 +42,6 @@ fn carry_out(
 ) -> Result<Response, SessionError> {
     match request {
         Request::NewMemory { id, size, .. } => {
-            if !features.contains(Features::USE_SHMEM) {
-                // The device does not know where the guest put the region, so it
-                // cannot name absolute pages.
-                return Ok(Response::OutOfMemory);
-            }
             let announced = session.new_memory(id.get(), u64::from(*size))?;
             Ok(Response::VfdNew(describe(*id, announced, features)))
         }

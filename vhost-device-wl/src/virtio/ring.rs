@@ -4,6 +4,7 @@
 //! carried out: the frontend may need it to stop the ring while the device waits
 //! for that very frontend to map memory.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use vhost_user_backend::{VringMutex, VringT};
@@ -27,11 +28,12 @@ pub type Chain<'a> = DescriptorChain<&'a Memory>;
 pub struct Broken(#[from] virtio_queue::Error);
 
 /// A virtqueue during one turn.
-#[derive(Clone, Copy)]
 pub struct Ring<'a> {
     vring: &'a Vring,
     mem: &'a Memory,
     counters: &'a QueueCounters,
+    /// Something was given back that the guest has not been told of.
+    pushed: Cell<bool>,
 }
 
 impl std::fmt::Debug for Ring<'_> {
@@ -50,6 +52,7 @@ impl<'a> Ring<'a> {
             vring,
             mem,
             counters,
+            pushed: Cell::new(false),
         }
     }
 
@@ -72,7 +75,7 @@ impl<'a> Ring<'a> {
     /// # Errors
     /// [`Broken`].
     pub fn push(&self, head: u16, len: u32) -> Result<(), Broken> {
-        QueueCounters::count(&self.counters.buffers);
+        self.pushed.set(true);
         // Stopped meanwhile: the driver has taken everything back.
         self.live((), |queue, mem| Ok(queue.add_used(mem, head, len)?))
     }
@@ -82,6 +85,10 @@ impl<'a> Ring<'a> {
     /// # Errors
     /// [`Broken`].
     pub fn notify(&self) -> Result<(), Broken> {
+        // Without EVENT_IDX every look says yes.
+        if !self.pushed.replace(false) {
+            return Ok(());
+        }
         let wanted = self.live(false, |queue, mem| Ok(queue.needs_notification(mem)?))?;
         if wanted {
             QueueCounters::count(&self.counters.interrupts);

@@ -21,6 +21,16 @@ pub(super) enum Body {
     Dead(Option<Arc<OwnedFd>>),
 }
 
+/// What is left of a VFD that was closed.
+#[derive(Debug)]
+pub(super) enum Remains {
+    Nothing,
+    /// Memory to release.
+    Memory(Block),
+    /// A stream whose peer has not taken everything.
+    Unsent(Stream, Charge),
+}
+
 /// How far the end of a VFD has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HangUp {
@@ -99,7 +109,7 @@ pub(super) struct Vfd {
     paused: bool,
     /// In the writers of the watch.
     writing: bool,
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Vfd {
@@ -113,7 +123,7 @@ impl Vfd {
             watched: false,
             paused: false,
             writing: false,
-            _charge: charge,
+            charge,
         }
     }
 
@@ -264,8 +274,16 @@ impl Vfd {
         self.end(watch);
     }
 
-    /// Takes the VFD apart: what is left is memory to release.
-    pub(super) fn detach(mut self, watch: &mut Watch) -> Option<Block> {
+    /// Bytes its peer has not taken.
+    pub(super) fn queued(&self) -> usize {
+        match &self.body {
+            Body::Stream(stream) => stream.queued().0,
+            _ => 0,
+        }
+    }
+
+    /// Takes the VFD apart.
+    pub(super) fn detach(mut self, watch: &mut Watch) -> Remains {
         self.unwatch(watch);
         if std::mem::take(&mut self.writing)
             && let Some(fd) = self.poll_fd()
@@ -273,8 +291,9 @@ impl Vfd {
             watch.remove_writer(fd);
         }
         match self.body {
-            Body::Memory(block) => Some(block),
-            _ => None,
+            Body::Memory(block) => Remains::Memory(block),
+            Body::Stream(stream) if stream.has_queued() => Remains::Unsent(stream, self.charge),
+            _ => Remains::Nothing,
         }
     }
 
