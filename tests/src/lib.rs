@@ -16,6 +16,7 @@
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
 //! | [`picture`] | PNG pictures: read, compare, difference picture |
 //! | [`leak`] | descriptors, child processes and files left behind |
+//! | [`scm`] | descriptors over a Unix socket |
 //! | [`skip`] | tests that cannot run here say so and are counted |
 //! | [`wait`] | deadlines on events |
 //!
@@ -32,6 +33,7 @@ pub mod leak;
 pub mod notify;
 pub mod picture;
 pub mod process;
+pub mod scm;
 pub mod skip;
 mod sys;
 pub mod wait;

@@ -109,10 +109,8 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
 
     /// Closes an fd of a VFD and, unless duplicates of it keep it open, the VFD.
     ///
-    /// To be preferred over dropping the fd. Where VFDs are files of a driver's it is the same, but
-    /// the embedded driver learns of a dropped stream only when it next dispatches, and of dropped
-    /// memory not at all. There a memory VFD closes whatever duplicates there are; they stay valid
-    /// as ordinary memory.
+    /// The same as dropping the fd, but prompt with every driver: the embedded one notices a dropped
+    /// fd only when somebody dispatches.
     fn close(&self, fd: OwnedFd) {
         drop(fd);
     }

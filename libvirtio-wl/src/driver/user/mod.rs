@@ -14,6 +14,7 @@
 //! | `state` | what messages mean; VFDs | the wire |
 //! | `transfer` | what a caller's call does to that | the wire |
 //! | `inbox`, `vfd`, `token`, `identity`, `ids` | one VFD: its data, its fd, its names | |
+//! | `lending` | memory that users hold | open files |
 //! | `poller`, `wait` | what to wait for, and who does | threads |
 //!
 //! # File descriptors
@@ -22,9 +23,11 @@
 //! receive. It hangs up when the stream has ended and everything was taken. Never read(2) it. It
 //! closes in the device when the last duplicate of the fd is closed, anywhere.
 //!
-//! A *memory* VFD is the device's memfd itself. Nothing tells when the last duplicate of that is
-//! closed, because the device has one too. So memory is closed in the device when it is given to
-//! [`Driver::close`]; fds and mappings that are left then stay valid, as ordinary memory.
+//! A *memory* VFD is the device's memfd itself, opened once more for its user. It closes in the
+//! device when the last duplicate of that fd *and* the last mapping are gone, anywhere (see
+//! `lending`).
+//!
+//! Both closings are noticed when somebody dispatches or waits.
 //!
 //! Memory is never reused for another allocation: whoever was sent the first one may still have it
 //! mapped, and would see or change the second.
@@ -63,6 +66,7 @@ mod ids;
 mod inbound;
 mod inbox;
 mod layout;
+mod lending;
 mod memory;
 mod outbound;
 mod poller;

@@ -29,6 +29,8 @@ pub(super) enum Source {
     Requests,
     /// Another thread has news for the one that waits.
     Wake,
+    /// A user has closed memory.
+    Returned,
     /// The last duplicate of a stream VFD's fd was closed.
     Abandoned(VfdId),
 }
@@ -43,6 +45,7 @@ impl Source {
             Self::Main => OTHERS + 1,
             Self::Requests => OTHERS + 2,
             Self::Wake => OTHERS + 3,
+            Self::Returned => OTHERS + 4,
             Self::Abandoned(id) => u64::from(id.get()),
         }
     }
@@ -53,6 +56,7 @@ impl Source {
             Some(1) => Some(Self::Main),
             Some(2) => Some(Self::Requests),
             Some(3) => Some(Self::Wake),
+            Some(4) => Some(Self::Returned),
             Some(_) => None,
             None => VfdId::new(cookie as u32).ok().map(Self::Abandoned),
         }
@@ -90,8 +94,8 @@ impl Poller {
         Ok(self.epoll.add(fd, event)?)
     }
 
-    /// Watches a socket of the device's for anything to read, or its end.
-    pub(super) fn add_socket(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
+    /// Watches something for anything to read, or its end.
+    pub(super) fn add_readable(&self, fd: impl AsFd, source: Source) -> io::Result<()> {
         self.add(fd, source, EpollFlags::EPOLLIN)
     }
 

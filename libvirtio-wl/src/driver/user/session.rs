@@ -20,6 +20,7 @@ use vhost::{
 
 use super::{
     layout::{MEMORY_SIZE, RingLayout},
+    lending::Lending,
     memory::GuestMemory,
     poller::{Poller, Source},
     shmem::RequestChannel,
@@ -49,6 +50,7 @@ pub(super) struct Session {
     pub(super) features: Features,
     pub(super) memory: Arc<GuestMemory>,
     pub(super) requests: RequestChannel,
+    pub(super) lending: Lending,
     pub(super) poller: Poller,
     pub(super) kick_in: EventFd,
     pub(super) kick_out: EventFd,
@@ -135,12 +137,15 @@ fn set_up(mut frontend: Frontend, main: UnixStream) -> io::Result<Session> {
     for (queue, kick) in [(QUEUE_IN, &kick_in), (QUEUE_OUT, &kick_out)] {
         set_up_queue(&mut frontend, &memory, queue, &poller, kick).map_err(io::Error::other)?;
     }
-    poller.add_socket(&main, Source::Main)?;
-    poller.add_socket(&requests, Source::Requests)?;
+    poller.add_readable(&main, Source::Main)?;
+    poller.add_readable(&requests, Source::Requests)?;
+    let lending = Lending::new()?;
+    poller.add_readable(&lending, Source::Returned)?;
     Ok(Session {
         features,
         memory,
         requests,
+        lending,
         poller,
         kick_in,
         kick_out,

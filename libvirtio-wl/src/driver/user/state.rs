@@ -15,6 +15,7 @@ use super::{
     identity::Identities,
     ids::GuestIds,
     inbound::{Buffer, Inbound, InboundFault},
+    lending::Lending,
     outbound::{Finished, Outbound, OutboundFault, Purpose},
     poller::{Poller, Source, signal},
     session::Session,
@@ -60,6 +61,7 @@ pub(super) struct State {
     /// Something happened that a waiting thread may wait for.
     pub(super) progress: bool,
     pub(super) poller: Arc<Poller>,
+    pub(super) lending: Lending,
     mappings: Mappings,
     requests: Option<RequestChannel>,
     /// Replies that their requesters have not taken yet.
@@ -112,6 +114,7 @@ impl State {
             tickets: 0,
             progress: false,
             poller: Arc::clone(&poller),
+            lending: session.lending,
             mappings: Mappings::default(),
             requests: Some(session.requests),
             replies: HashMap::new(),
@@ -328,7 +331,10 @@ impl State {
         while let Some(id) = ids.pop() {
             match self.vfds.remove(&id) {
                 None => continue,
-                Some(Vfd::Memory(memory)) => self.identities.remove(memory.identity, id),
+                Some(Vfd::Memory(memory)) => {
+                    self.identities.remove(memory.identity, id);
+                    self.lending.forget(id, memory.identity);
+                }
                 Some(Vfd::Stream(mut stream)) => {
                     // VFDs that nobody will ask for go with the stream they came on.
                     ids.extend(stream.inbox.drain_vfds());
@@ -368,6 +374,7 @@ impl State {
 
     /// Acts on what the poller saw.
     pub(super) fn handle(&mut self, events: &[Source]) {
+        let mut returned = self.lending.is_unsure();
         for event in events {
             match *event {
                 Source::Interrupt => self.stats.interrupts += 1,
@@ -381,8 +388,22 @@ impl State {
                 // Meant for the thread that waits; taken by another one.
                 Source::Wake if self.led => self.poller.wake(),
                 Source::Wake => {}
+                Source::Returned => returned = true,
                 Source::Abandoned(id) => self.close_if_abandoned(id),
             }
+        }
+        if returned {
+            self.close_returned();
+        }
+    }
+
+    /// Closes memory that no user holds any more.
+    pub(super) fn close_returned(&mut self) {
+        for id in self.lending.returned() {
+            self.close(id);
+        }
+        if self.lending.is_unsure() {
+            self.poller.interrupt_self();
         }
     }
 

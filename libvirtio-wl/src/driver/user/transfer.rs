@@ -266,7 +266,10 @@ impl State {
         };
         let kind = vfd.kind();
         let (fd, file) = match vfd {
-            Vfd::Memory(memory) => (memory.file.try_clone()?, memory.identity),
+            Vfd::Memory(memory) => {
+                let fd = self.lending.lend(id, memory.identity, &memory.file)?;
+                (fd, memory.identity)
+            }
             Vfd::Stream(stream) => {
                 let (pipe, fd) = TokenPipe::new()?;
                 let file = FileId::of(&fd)?;
@@ -294,7 +297,10 @@ impl State {
             None => {}
             Some(Known::Ended(_)) => self.identities.forget(file),
             Some(Known::Open(id)) => match self.vfds.get(&id) {
-                Some(Vfd::Memory(_)) => self.close(id),
+                Some(Vfd::Memory(memory)) if !self.lending.watches(id, memory.identity) => {
+                    self.close(id);
+                }
+                Some(Vfd::Memory(_)) => self.close_returned(),
                 _ => self.close_if_abandoned(id),
             },
         }

@@ -1,0 +1,214 @@
+//! Memory that users hold, and when the last of them has let go.
+//!
+//! A memory VFD is a file that the device has open too, so that its end shows nowhere by itself.
+//! Users therefore get an *open file description* of their own (the file opened again), shared by
+//! all duplicates of their fd and by all mappings made of them, in this process and others. A lock
+//! is put on it, on one byte far beyond any memory, which the kernel drops with that description:
+//! asking for the lock tells the truth at any time. When to ask is what inotify tells.
+//!
+//! Where a file cannot be opened again (no `/proc`, another user's file), users get a duplicate of
+//! ours, which closes by [`Driver::close`](crate::driver::Driver::close) only.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl, open},
+    libc,
+    sys::{
+        inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor},
+        stat::Mode,
+    },
+};
+
+use super::token::FileId;
+use crate::wire::VfdId;
+
+/// First of the bytes to lock, one per VFD id; no memory is this large.
+const FIRST_MARK: i64 = 1 << 62;
+
+/// The kernel tells of a close shortly before it drops the locks, so a file may have to be asked
+/// again: this often at once, and then whenever something else is closed. In vain only if somebody
+/// else opens and closes the same file.
+const MAX_ASKS: u32 = 16;
+
+/// All memory that users hold.
+#[derive(Debug)]
+pub(super) struct Lending {
+    inotify: Inotify,
+    lent: HashMap<FileId, Lent>,
+    watches: HashMap<WatchDescriptor, FileId>,
+    /// Files that were closed by somebody but whose marks are all still there.
+    suspects: Vec<(FileId, u32)>,
+}
+
+/// One file; memory that was received twice is lent twice.
+#[derive(Debug)]
+struct Lent {
+    file: Arc<OwnedFd>,
+    watch: WatchDescriptor,
+    ids: Vec<VfdId>,
+}
+
+impl Lending {
+    /// Nothing is lent yet.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?,
+            lent: HashMap::new(),
+            watches: HashMap::new(),
+            suspects: Vec::new(),
+        })
+    }
+
+    /// A file descriptor of `file` for a user.
+    pub(super) fn lend(
+        &mut self,
+        id: VfdId,
+        identity: FileId,
+        file: &Arc<OwnedFd>,
+    ) -> io::Result<OwnedFd> {
+        match self.lend_watched(id, identity, file) {
+            Ok(fd) => Ok(fd),
+            // No number left: a duplicate would need one just the same.
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE)) => Err(errno.into()),
+            Err(errno) => {
+                tracing::debug!(%id, %errno, "cannot tell when this memory is closed");
+                file.try_clone()
+            }
+        }
+    }
+
+    fn lend_watched(
+        &mut self,
+        id: VfdId,
+        identity: FileId,
+        file: &Arc<OwnedFd>,
+    ) -> Result<OwnedFd, Errno> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // No more access than the device gave.
+        let flags = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?);
+        let fd = open(
+            path.as_str(),
+            (flags & OFlag::O_ACCMODE) | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        fcntl(&fd, FcntlArg::F_OFD_SETLK(&mark(id, libc::F_RDLCK)))?;
+        // The same watch again when the file has one.
+        let closes = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_CLOSE_NOWRITE;
+        let watch = self.inotify.add_watch(path.as_str(), closes)?;
+        self.watches.insert(watch, identity);
+        self.lent
+            .entry(identity)
+            .or_insert_with(|| Lent {
+                file: Arc::clone(file),
+                watch,
+                ids: Vec::new(),
+            })
+            .ids
+            .push(id);
+        Ok(fd)
+    }
+
+    /// The VFD is closed, whatever users still hold of its file.
+    pub(super) fn forget(&mut self, id: VfdId, identity: FileId) {
+        let Some(lent) = self.lent.get_mut(&identity) else {
+            return;
+        };
+        lent.ids.retain(|&other| other != id);
+        if lent.ids.is_empty() {
+            let watch = lent.watch;
+            self.lent.remove(&identity);
+            self.watches.remove(&watch);
+            // It may be gone already, with the file.
+            let _ = self.inotify.rm_watch(watch);
+        }
+    }
+
+    /// The VFDs whose memory no user holds any more, as far as known by now.
+    pub(super) fn returned(&mut self) -> Vec<VfdId> {
+        let events = self.inotify.read_events().unwrap_or_default();
+        let mut asked = std::mem::take(&mut self.suspects);
+        if events.is_empty() {
+            // Old suspects can wait until something else is closed.
+            self.suspects = asked
+                .extract_if(.., |(_, asks)| *asks >= MAX_ASKS)
+                .collect();
+        }
+        for event in events {
+            if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+                asked = self.lent.keys().map(|&identity| (identity, 0)).collect();
+                break;
+            }
+            if let Some(&identity) = self.watches.get(&event.wd)
+                && !asked.iter().any(|&(other, _)| other == identity)
+            {
+                asked.push((identity, 0));
+            }
+        }
+        let mut returned = Vec::new();
+        for (identity, asks) in asked {
+            let Some(lent) = self.lent.get(&identity) else {
+                continue;
+            };
+            let before = returned.len();
+            returned.extend(lent.ids.iter().filter(|&&id| !lent.is_held(id)));
+            if returned.len() == before {
+                self.suspects.push((identity, MAX_ASKS.min(asks + 1)));
+            }
+        }
+        returned
+    }
+
+    /// Whether [`returned`](Self::returned) should be called again soon, without an event.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.suspects.iter().any(|&(_, asks)| asks < MAX_ASKS)
+    }
+
+    /// Whether the end of this VFD's memory will be noticed.
+    pub(super) fn watches(&self, id: VfdId, identity: FileId) -> bool {
+        self.lent
+            .get(&identity)
+            .is_some_and(|lent| lent.ids.contains(&id))
+    }
+}
+
+impl Lent {
+    /// Whether the lock of this VFD's user is still there.
+    fn is_held(&self, id: VfdId) -> bool {
+        let mut probe = mark(id, libc::F_WRLCK);
+        match fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut probe)) {
+            Ok(_) => probe.l_type != libc::F_UNLCK as libc::c_short,
+            Err(errno) => {
+                tracing::error!(%id, %errno, "cannot ask for a lock");
+                true
+            }
+        }
+    }
+}
+
+impl AsFd for Lending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+}
+
+/// The lock on a VFD's byte.
+fn mark(id: VfdId, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: FIRST_MARK + i64::from(id.get()),
+        l_len: 1,
+        // Must be 0 for a lock of an open file description.
+        l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

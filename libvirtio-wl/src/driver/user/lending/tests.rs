@@ -1,0 +1,93 @@
+use memfd::MemfdOptions;
+use nix::{
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::*;
+use crate::mapping::Mapping;
+
+fn memory() -> (FileId, Arc<OwnedFd>) {
+    let memfd = MemfdOptions::default().create("test").unwrap();
+    memfd.as_file().set_len(4096).unwrap();
+    let file = Arc::new(OwnedFd::from(memfd.into_file()));
+    (FileId::of(&file).unwrap(), file)
+}
+
+fn id(raw: u32) -> VfdId {
+    VfdId::new(raw).unwrap()
+}
+
+/// Everything returned once the watch has something to say.
+fn returned(lending: &mut Lending) -> Vec<VfdId> {
+    let mut fds = [PollFd::new(lending.as_fd(), PollFlags::POLLIN)];
+    let limit = PollTimeout::from(30_000_u16);
+    assert_eq!(poll(&mut fds, limit), Ok(1), "no close was seen");
+    lending.returned()
+}
+
+#[test]
+fn returned_with_the_last_duplicate() {
+    let mut lending = Lending::new().unwrap();
+    let (identity, file) = memory();
+    let fd = lending.lend(id(1), identity, &file).unwrap();
+    let duplicate = fd.try_clone().unwrap();
+    drop(fd);
+    assert_eq!(lending.returned(), []);
+    drop(duplicate);
+    assert_eq!(returned(&mut lending), [id(1)]);
+}
+
+#[test]
+fn a_mapping_holds_memory() {
+    let mut lending = Lending::new().unwrap();
+    let (identity, file) = memory();
+    let fd = lending.lend(id(1), identity, &file).unwrap();
+    let mapping = Mapping::new(fd.as_fd(), 4096).unwrap();
+    drop(fd);
+    assert_eq!(lending.returned(), []);
+    drop(mapping);
+    assert_eq!(returned(&mut lending), [id(1)]);
+}
+
+#[test]
+fn the_same_memory_twice_is_told_apart() {
+    let mut lending = Lending::new().unwrap();
+    let (identity, file) = memory();
+    let first = lending.lend(id(1), identity, &file).unwrap();
+    let second = lending.lend(id(2), identity, &file).unwrap();
+    drop(second);
+    assert_eq!(returned(&mut lending), [id(2)]);
+    lending.forget(id(2), identity);
+    drop(first);
+    assert_eq!(returned(&mut lending), [id(1)]);
+}
+
+#[test]
+fn another_holder_of_the_file_changes_nothing() {
+    let mut lending = Lending::new().unwrap();
+    let (identity, file) = memory();
+    let held = lending.lend(id(1), identity, &file).unwrap();
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    drop(std::fs::File::open(path).unwrap());
+    for _ in 1..MAX_ASKS {
+        assert_eq!(lending.returned(), []);
+        assert!(lending.is_unsure());
+    }
+    assert_eq!(lending.returned(), []);
+    assert!(!lending.is_unsure());
+    // Nothing was forgotten: a real close is still seen.
+    drop(held);
+    assert_eq!(lending.returned(), [id(1)]);
+}
+
+#[test]
+fn access_is_what_the_device_gave() {
+    let mut lending = Lending::new().unwrap();
+    let (identity, file) = memory();
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let read_only = Arc::new(OwnedFd::from(std::fs::File::open(path).unwrap()));
+    let fd = lending.lend(id(1), identity, &read_only).unwrap();
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL).unwrap());
+    assert_eq!(flags & OFlag::O_ACCMODE, OFlag::O_RDONLY);
+}
