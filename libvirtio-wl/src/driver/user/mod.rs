@@ -113,6 +113,8 @@ impl UserDriver {
     }
 
     fn create(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
+        // What the user has closed must not count against what it asks for.
+        self.shared.dispatch()?;
         let pending = self
             .shared
             .wait(Need::Requests, |state| state.begin_create(&request))?;
