@@ -19,7 +19,7 @@ use nix::{
     },
     unistd::Pid,
 };
-use virtio_wl::{Device, Vfd};
+use virtio_wl::Device;
 
 use crate::bench::{Bench, recv, send, send_all};
 

@@ -57,7 +57,7 @@ fn a_reader_that_does_not_come_stalls_nobody_else() -> Result<()> {
     let mut sent = 0_usize;
     let mut idle = 0;
     while idle < 20 {
-        let size = if sent % 2 == 0 { 3001 } else { 4000 };
+        let size = if sent.is_multiple_of(2) { 3001 } else { 4000 };
         let flags = SocketFlags::MSG_DONTWAIT | SocketFlags::MSG_NOSIGNAL;
         match socket_send(neglected_host.as_raw_fd(), &vec![5; size], flags) {
             Ok(count) => {
