@@ -155,6 +155,11 @@ impl State {
                 && let Some((buffer, len)) = self.inbound.next(&mut message)?
             {
                 budget -= 1;
+                // The device answers a creation before it sends a message on what it created, but
+                // that may have been after the replies were taken above.
+                while let Some(finished) = self.outbound.reap()? {
+                    self.finish(&finished)?;
+                }
                 self.receive(buffer, &message[..len])?;
             }
             if budget > 0 {
@@ -184,6 +189,12 @@ impl State {
         self.progress = true;
         match finished.purpose {
             Purpose::Create(ticket) => {
+                // At once: messages for it are taken before its requester runs.
+                if let Response::VfdNew(info) = &response
+                    && let Some(vfd) = self.adopt(info)
+                {
+                    self.vfds.entry(info.id).or_insert(vfd);
+                }
                 self.replies.insert(ticket, response);
             }
             Purpose::Send(id) => {

@@ -68,16 +68,12 @@ impl State {
             self.ids.free(id);
             return Err(errno.into());
         }
-        let vfd = match &response {
-            Response::VfdNew(info) if info.id == id => self.adopt(info),
-            _ => None,
-        };
-        let Some(vfd) = vfd else {
+        let named = matches!(&response, Response::VfdNew(info) if info.id == id);
+        if !named || !self.vfds.contains_key(&id) {
             tracing::error!(%id, ?response, "the device created something else than was asked for");
             self.request(Request::Close { id }, Purpose::Close(id));
             return Err(Errno::EPROTO.into());
-        };
-        self.vfds.insert(id, vfd);
+        }
         let new = self
             .hand_out(id)
             .and_then(|new| new.ok_or_else(|| Errno::EPROTO.into()));
