@@ -37,6 +37,8 @@ struct Connection {
     token: RegistrationToken,
     /// Last time an answer came, or the first of the requests due was sent.
     progress: Instant,
+    /// It has answered at least once.
+    answered: bool,
 }
 
 impl Link {
@@ -72,8 +74,6 @@ impl Proxy {
         match self.connect(now) {
             Ok(connection) => {
                 self.link.connection = Some(connection);
-                self.link.said_away = false;
-                tracing::info!("connected to the compositor's device");
                 self.desk.device_up();
             }
             Err(error) => self.stay_away(&error, now),
@@ -93,6 +93,7 @@ impl Proxy {
             client,
             token,
             progress: now,
+            answered: false,
         })
     }
 
@@ -105,8 +106,13 @@ impl Proxy {
                 Ok(None) => return,
                 Ok(Some(answer)) => {
                     connection.progress = now;
-                    // Only a device that answers is back for certain.
+                    // Only a device that answers is there.
                     self.link.wait = FIRST_WAIT;
+                    if !connection.answered {
+                        tracing::info!("the compositor's device answers");
+                    }
+                    connection.answered = true;
+                    self.link.said_away = false;
                     self.desk.answer(&answer, now)
                 }
                 Err(error) => Err(error),
