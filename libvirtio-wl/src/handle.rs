@@ -1,7 +1,6 @@
 //! Ownership of a VFD.
 
 use std::{
-    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
@@ -40,12 +39,6 @@ impl OwnedVfd {
     /// The bare descriptor. The VFD stays open.
     pub(crate) fn into_fd(mut self) -> OwnedFd {
         self.fd.take().expect("present until it is dropped")
-    }
-
-    /// Closes the VFD, and keeps a descriptor of what it was where that is possible.
-    pub(crate) fn detach(self) -> io::Result<OwnedFd> {
-        let copy = self.as_fd().try_clone_to_owned()?;
-        Ok(copy)
     }
 }
 

@@ -14,9 +14,8 @@ use crate::{handle::OwnedVfd, mapping::Mapping};
 /// mappings cannot grow, and only offset 0 may be mapped. Code that must run in a VM keeps to that
 /// with the embedded driver too.
 ///
-/// Dropping it gives the memory back as far as this guest is concerned. Mappings and duplicates of
-/// the descriptor stay valid; with the embedded driver duplicates are ordinary memory then, which
-/// sending would copy. So keep this value for as long as the memory is to be sent.
+/// The guest gives the memory back when this value, the last duplicate of its descriptor and the
+/// last mapping are gone.
 #[derive(Debug)]
 pub struct Memory {
     vfd: OwnedVfd,
@@ -49,24 +48,8 @@ impl Memory {
     }
 
     /// The bare VFD.
-    ///
-    /// With the embedded driver nothing tells when its last duplicate is closed: the device keeps
-    /// the memory until the device itself is closed. Use [`detach`](Self::detach) for memory that is
-    /// not going to be sent.
     pub fn into_fd(self) -> OwnedFd {
         self.vfd.into_fd()
-    }
-
-    /// A descriptor that lives on by itself, for code that takes ordinary shared memory.
-    ///
-    /// With the guest kernel's driver it is still the VFD. With the embedded driver it is ordinary
-    /// memory, and the VFD is closed.
-    ///
-    /// # Errors
-    ///
-    /// The errno of duplicating a descriptor, `EMFILE`.
-    pub fn detach(self) -> io::Result<OwnedFd> {
-        self.vfd.detach()
     }
 }
 
@@ -77,7 +60,6 @@ impl AsFd for Memory {
 }
 
 impl From<Memory> for OwnedFd {
-    /// As [`Memory::into_fd`].
     fn from(memory: Memory) -> Self {
         memory.into_fd()
     }

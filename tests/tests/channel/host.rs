@@ -1,67 +1,40 @@
 //! The host's end: an ordinary socket, with descriptors.
-#![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::scm;
+use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
 /// A connected socket. Its calls give up after a step's time.
 #[derive(Debug)]
-pub struct Peer(pub UnixStream);
+pub(crate) struct Peer(pub(crate) UnixStream);
 
 impl Peer {
     /// Sends everything, descriptors with the first byte.
-    pub fn send_all(&self, mut data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let raw: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
-        let rights = [ControlMessage::ScmRights(&raw)];
-        let mut control = if raw.is_empty() { &[] } else { &rights[..] };
-        while !data.is_empty() {
-            let bufs = [IoSlice::new(data)];
-            let flags = MsgFlags::MSG_NOSIGNAL;
-            let sent = sendmsg::<()>(self.0.as_raw_fd(), &bufs, control, flags, None)?;
-            data = &data[sent..];
-            control = &[];
-        }
-        Ok(())
+    pub(crate) fn send_all(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+        scm::send(&self.0, data, fds)
     }
 
     /// Sends what the socket takes at once.
-    pub fn try_send(&self, data: &[u8]) -> io::Result<usize> {
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        let bufs = [IoSlice::new(data)];
-        Ok(sendmsg::<()>(self.0.as_raw_fd(), &bufs, &[], flags, None)?)
+    pub(crate) fn try_send(&self, data: &[u8]) -> std::io::Result<usize> {
+        self.0.set_nonblocking(true)?;
+        let sent = (&self.0).write(data);
+        self.0.set_nonblocking(false)?;
+        sent
     }
 
     /// Receives once; nothing at the end.
-    pub fn receive(&self, room: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-        let mut data = vec![0; room];
-        let mut control = nix::cmsg_space!([RawFd; 64]);
-        let mut bufs = [IoSliceMut::new(&mut data)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let message = recvmsg::<()>(self.0.as_raw_fd(), &mut bufs, Some(&mut control), flags)?;
-        assert!(!message.flags.contains(MsgFlags::MSG_CTRUNC));
-        let mut fds = Vec::new();
-        for control in message.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(raw) = control {
-                // SAFETY: recvmsg has just opened them, and nobody else knows the numbers.
-                fds.extend(
-                    raw.into_iter()
-                        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
-                );
-            }
-        }
-        let count = message.bytes;
-        data.truncate(count);
-        Ok((data, fds))
+    pub(crate) fn receive(&self, room: usize) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+        scm::recv(&self.0, room)
     }
 
     /// Receives until there are that many bytes.
-    pub fn receive_exact(&self, len: usize) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
+    pub(crate) fn receive_exact(&self, len: usize) -> Result<(Vec<u8>, Vec<OwnedFd>)> {
         let (mut data, mut fds) = (Vec::new(), Vec::new());
         while data.len() < len {
             let (more, more_fds) = self.receive(len - data.len())?;
@@ -71,10 +44,22 @@ impl Peer {
         }
         Ok((data, fds))
     }
+
+    /// Waits for the guest's end: an end, or a reset because of what it never read.
+    pub(crate) fn wait_end(&self) -> Result<()> {
+        match self.receive(1) {
+            Ok((data, _)) => ensure!(data.is_empty(), "there is more"),
+            Err(error) => match error.downcast_ref::<Errno>() {
+                Some(Errno::ECONNRESET) => {}
+                _ => return Err(error),
+            },
+        }
+        Ok(())
+    }
 }
 
 /// A memfd with some content.
-pub fn memfd(content: &[u8]) -> Result<OwnedFd> {
+pub(crate) fn memfd(content: &[u8]) -> Result<OwnedFd> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let fd = memfd_create("test", flags).context("memfd")?;
     let mut file = File::from(fd);
@@ -83,7 +68,7 @@ pub fn memfd(content: &[u8]) -> Result<OwnedFd> {
 }
 
 /// All bytes of a file, whatever its position.
-pub fn content(fd: OwnedFd) -> Result<Vec<u8>> {
+pub(crate) fn content(fd: OwnedFd) -> Result<Vec<u8>> {
     let mut file = File::from(fd);
     file.rewind().context("rewind")?;
     let mut bytes = Vec::new();

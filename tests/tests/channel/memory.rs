@@ -1,29 +1,22 @@
 //! Shared memory: shared when it should be, a copy when it must be.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result, ensure};
-use memfd_seals::seal;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use virtio_wl::{Memory, Vfd, VfdKind};
 
 use crate::host::{content, memfd};
 use crate::setup::{Setup, pattern, receive_exact, send_all};
 
-mod memfd_seals {
-    use std::os::fd::{AsFd, OwnedFd};
-
-    use anyhow::{Context as _, Result};
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-
-    /// Seals as a keymap is.
-    pub fn seal(fd: OwnedFd) -> Result<OwnedFd> {
-        let seals = SealFlag::F_SEAL_SHRINK
-            | SealFlag::F_SEAL_GROW
-            | SealFlag::F_SEAL_WRITE
-            | SealFlag::F_SEAL_SEAL;
-        fcntl(fd.as_fd(), FcntlArg::F_ADD_SEALS(seals)).context("seals")?;
-        Ok(fd)
-    }
+/// Seals as a keymap is.
+fn seal(fd: OwnedFd) -> Result<OwnedFd> {
+    let seals = SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(fd.as_fd(), FcntlArg::F_ADD_SEALS(seals)).context("seals")?;
+    Ok(fd)
 }
 
 fn only_memory(fds: Vec<Vfd>) -> Result<Memory> {
@@ -120,7 +113,7 @@ fn sizes_as_they_are_asked_for() -> Result<()> {
 }
 
 #[test]
-fn memory_comes_back_a_thousand_times() -> Result<()> {
+fn memory_comes_back() -> Result<()> {
     let setup = Setup::new()?;
     // All at once they would not fit: neither the ids, nor the region of 4 GiB.
     for _ in 0..3000 {
@@ -130,13 +123,19 @@ fn memory_comes_back_a_thousand_times() -> Result<()> {
 }
 
 #[test]
-fn detached_memory_outlives_the_device() -> Result<()> {
+fn a_bare_descriptor_and_a_mapping_outlive_the_device() -> Result<()> {
     let setup = Setup::new()?;
+    let (channel, peer) = setup.connect()?;
     let memory = setup.device.allocate(5000)?;
-    memory.map()?.write(100, b"kept")?;
-    let fd = memory.detach()?;
-    ensure!(setup.device.identify(fd.as_fd())?.is_none());
-    drop(setup);
+    let mapping = memory.map()?;
+    let fd = memory.into_fd();
+    // Still a VFD: it is not copied.
+    send_all(&channel, b"m", &[fd.as_fd()])?;
+    let (_, fds) = peer.receive_exact(1)?;
+    mapping.write(100, b"kept")?;
+    drop((setup, channel));
     ensure!(&content(fd)?[100..104] == b"kept");
+    let theirs = fds.into_iter().next().context("a descriptor")?;
+    ensure!(&content(theirs)?[100..104] == b"kept");
     Ok(())
 }

@@ -13,17 +13,17 @@ use virtio_wl::{Channel, Device, DeviceAddress, MsgFlags, Vfd};
 use crate::host::Peer;
 
 /// One device process with one guest: this process.
-pub struct Setup {
+pub(crate) struct Setup {
     // Before the daemon, so that its end is an ordinary one.
-    pub device: Device,
-    pub listener: UnixListener,
-    pub daemon: Daemon,
-    pub dir: TestDir,
+    pub(crate) device: Device,
+    pub(crate) listener: UnixListener,
+    pub(crate) daemon: Daemon,
+    pub(crate) dir: TestDir,
 }
 
 impl Setup {
     /// A device whose default context is a socket of this process.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let dir = TestDir::new()?;
         let listener = UnixListener::bind(dir.join("host.sock")).context("listening socket")?;
         let binary = Binaries::beside_this_one()?.path("vhost-device-wl")?;
@@ -43,7 +43,7 @@ impl Setup {
     }
 
     /// A connection: the guest's end and the host's.
-    pub fn connect(&self) -> Result<(Channel, Peer)> {
+    pub(crate) fn connect(&self) -> Result<(Channel, Peer)> {
         let channel = self.device.connect("")?;
         let (socket, _) = self.listener.accept().context("the device's connection")?;
         socket.set_read_timeout(Some(wait::STEP))?;
@@ -53,7 +53,11 @@ impl Setup {
 }
 
 /// Sends everything, descriptors with the first byte.
-pub fn send_all(channel: &Channel, mut data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) fn send_all(
+    channel: &Channel,
+    mut data: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let mut fds = fds;
     while !data.is_empty() {
         let sent = channel.send(&[IoSlice::new(data)], fds, MsgFlags::empty())?;
@@ -65,7 +69,7 @@ pub fn send_all(channel: &Channel, mut data: &[u8], fds: &[BorrowedFd<'_>]) -> i
 }
 
 /// Receives once, waiting for no longer than a step may take; nothing at the end.
-pub fn receive(channel: &Channel, room: usize) -> Result<(Vec<u8>, Vec<Vfd>)> {
+pub(crate) fn receive(channel: &Channel, room: usize) -> Result<(Vec<u8>, Vec<Vfd>)> {
     let deadline = Deadline::step();
     loop {
         match try_receive(channel, room) {
@@ -78,7 +82,7 @@ pub fn receive(channel: &Channel, room: usize) -> Result<(Vec<u8>, Vec<Vfd>)> {
 }
 
 /// Receives what is there.
-pub fn try_receive(channel: &Channel, room: usize) -> io::Result<(Vec<u8>, Vec<Vfd>)> {
+pub(crate) fn try_receive(channel: &Channel, room: usize) -> io::Result<(Vec<u8>, Vec<Vfd>)> {
     let mut data = vec![0; room];
     let mut fds = Vec::new();
     let count = channel.recv(
@@ -91,7 +95,7 @@ pub fn try_receive(channel: &Channel, room: usize) -> io::Result<(Vec<u8>, Vec<V
 }
 
 /// Receives until there are that many bytes.
-pub fn receive_exact(channel: &Channel, len: usize) -> Result<(Vec<u8>, Vec<Vfd>)> {
+pub(crate) fn receive_exact(channel: &Channel, len: usize) -> Result<(Vec<u8>, Vec<Vfd>)> {
     let (mut data, mut fds) = (Vec::new(), Vec::new());
     while data.len() < len {
         let (more, more_fds) = receive(channel, len - data.len())?;
@@ -103,7 +107,7 @@ pub fn receive_exact(channel: &Channel, len: usize) -> Result<(Vec<u8>, Vec<Vfd>
 }
 
 /// Repeats a send until it fails: a peer's end is seen once the device has told of it.
-pub fn error_of_sending(channel: &Channel) -> Result<io::Error> {
+pub(crate) fn error_of_sending(channel: &Channel) -> Result<io::Error> {
     let deadline = Instant::now() + wait::STEP;
     loop {
         match channel.send(&[IoSlice::new(b"?")], &[], MsgFlags::DONTWAIT) {
@@ -121,7 +125,7 @@ pub fn error_of_sending(channel: &Channel) -> Result<io::Error> {
 }
 
 /// Bytes that are told apart by their position.
-pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn pattern(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
         .map(|_| {
