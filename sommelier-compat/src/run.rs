@@ -78,6 +78,7 @@ pub fn run(config: Config) -> Result<i32> {
         listener,
         clients,
         no_exit_with_child: config.no_exit_with_child,
+        no_damage_buffer: config.no_damage_buffer,
         ready: config.sd_notify.clone(),
     };
     let status = serve(plan, signals, start)?;

@@ -118,6 +118,11 @@ impl Connection {
         })
     }
 
+    /// Hides `wl_surface.damage_buffer` from the client.
+    pub fn hide_damage_buffer(&mut self) {
+        self.relay.hide_damage_buffer();
+    }
+
     /// The client's socket, to be polled.
     #[must_use]
     pub fn client_fd(&self) -> BorrowedFd<'_> {

@@ -81,6 +81,11 @@ impl Relay {
         }
     }
 
+    /// Hides `wl_surface.damage_buffer` from the client.
+    pub fn hide_damage_buffer(&mut self) {
+        self.registry.no_damage_buffer = true;
+    }
+
     /// Whether the connection ends once [`to_client`](Self::to_client) is sent.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -12,12 +12,17 @@ use crate::wire::{BadMessage, Message};
 /// has, but a bound.
 const MAX_GLOBALS: usize = 4096;
 
+/// `wl_compositor` before surfaces got `damage_buffer`.
+const LAST_WITHOUT_DAMAGE_BUFFER: u32 = 3;
+
 /// The globals announced to a client.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     /// By the host's name for them. A removed global stays, since a client may
     /// bind it before it knows; hosts do not reuse names soon.
     globals: HashMap<u32, Announced>,
+    /// Clients get no `wl_surface.damage_buffer`.
+    pub(super) no_damage_buffer: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +45,16 @@ impl Relay {
         let version_at = args.position();
         let offered = args.uint()?;
         args.finish()?;
-        let globals = &mut self.registry.globals;
         let Some(global) = globals::find(interface) else {
             tracing::debug!(interface = %interface.escape_ascii(), "hide a global");
             return Ok(());
         };
-        let version = offered.min(global.max_version);
+        let limit = match interface {
+            b"wl_compositor" if self.registry.no_damage_buffer => LAST_WITHOUT_DAMAGE_BUFFER,
+            _ => global.max_version,
+        };
+        let version = offered.min(limit);
+        let globals = &mut self.registry.globals;
         if version == 0 || (globals.len() >= MAX_GLOBALS && !globals.contains_key(&name)) {
             return Ok(());
         }

@@ -43,6 +43,8 @@ pub struct Plan {
     pub clients: Vec<UnixStream>,
     /// Go on when the program has ended, as long as there are clients.
     pub no_exit_with_child: bool,
+    /// Hide `wl_surface.damage_buffer` from clients.
+    pub no_damage_buffer: bool,
     /// Said to the service manager when ready.
     pub ready: Option<String>,
 }
@@ -95,6 +97,7 @@ pub fn serve(
         program_status: None,
         exit: None,
     };
+    server.sessions.no_damage_buffer = plan.no_damage_buffer;
     handle
         .insert_source(signals, |event, (), server: &mut Server| {
             server.signal(event.signal())

@@ -34,6 +34,8 @@ struct Watch {
 pub(super) struct Sessions {
     handle: LoopHandle<'static, Server>,
     host: Rc<dyn Host>,
+    /// Hide `wl_surface.damage_buffer` from clients.
+    pub(super) no_damage_buffer: bool,
     sessions: Vec<Option<Session>>,
     count: usize,
     /// Those that something happened to in this turn.
@@ -67,6 +69,7 @@ impl Sessions {
         Self {
             handle,
             host,
+            no_damage_buffer: false,
             sessions: Vec::new(),
             count: 0,
             touched: Vec::new(),
@@ -88,7 +91,10 @@ impl Sessions {
 
     /// Connects a client to the host and serves it from now on.
     pub(super) fn add(&mut self, client: UnixStream) -> io::Result<()> {
-        let connection = Connection::new(client, &*self.host)?;
+        let mut connection = Connection::new(client, &*self.host)?;
+        if self.no_damage_buffer {
+            connection.hide_damage_buffer();
+        }
         let key = self
             .sessions
             .iter()
