@@ -154,6 +154,8 @@ impl Connection {
                 from_client.fds.extend(fds);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // It left without reading everything.
+            Err(error) if is_gone(&error) => self.client_closed = true,
             Err(error) => return Err(End::ClientIo(error)),
         }
         Ok(())
@@ -172,6 +174,10 @@ impl Connection {
                 }
                 Ok(_) => self.handle_events()?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_gone(&error) => {
+                    self.host_closed = true;
+                    return Ok(());
+                }
                 Err(error) => return Err(End::HostIo(error)),
             }
         }
@@ -278,9 +284,7 @@ impl Connection {
             Ok(_) => {}
             // What the client said before it went still counts; its end of
             // file follows.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.relay.to_client = OutQueue::default();
-            }
+            Err(error) if is_gone(&error) => self.relay.to_client = OutQueue::default(),
             Err(error) => return Err(End::ClientIo(error)),
         }
         let queue = &self.relay.to_client;
@@ -298,13 +302,19 @@ impl Connection {
         match flush(&mut relay.to_host, |bytes, fds| host.send(bytes, fds)) {
             Ok(done) => self.host_full = !done,
             // The host's last words, e.g. an error, are still to be read.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.relay.to_host = OutQueue::default();
-            }
+            Err(error) if is_gone(&error) => self.relay.to_host = OutQueue::default(),
             Err(error) => return Err(End::HostIo(error)),
         }
         Ok(())
     }
+}
+
+/// Whether a peer has closed its end, with or without unread data.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Sends until nothing is left (`true`) or no more is taken (`false`).
