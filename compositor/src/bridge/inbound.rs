@@ -5,10 +5,13 @@
 //! nobody asked for without a bound: 40 harmless requests with 28 descriptors
 //! each use up a process. So what enters the socket is measured here.
 
-use std::collections::{BTreeSet, VecDeque};
+mod objects;
+
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::transport::MAX_FDS;
+use objects::Objects;
 
 /// Bytes read and handed on per turn of the event loop. One client's flood then
 /// moves the next frame by well under a millisecond. It is also the longest
@@ -22,14 +25,8 @@ pub(super) const FDS_PER_TURN: usize = 4;
 /// up to 28 ahead of their bytes, and a second load may arrive with the rest.
 const MAX_WAITING_FDS: usize = 2 * MAX_FDS;
 
-/// wl_shm objects a client may bind. One is usual.
-const MAX_SHM_BINDS: usize = 64;
-
 /// Length of a message header.
 const HEADER: usize = 8;
-
-/// First object id that the server allocates.
-const SERVER_IDS: u32 = 0xff00_0000;
 
 /// What a client sent and the display has not got yet.
 #[derive(Debug, Default)]
@@ -46,8 +43,18 @@ pub(super) enum Violation {
     Length(u16),
     #[error("more than {MAX_WAITING_FDS} file descriptors without a message that takes them")]
     IdleFds,
-    #[error("more than {MAX_SHM_BINDS} bindings of wl_shm")]
-    ShmBinds,
+    #[error("request to object {0} without its file descriptor")]
+    MissingFd(u32),
+    #[error("request to object {0}, which does not exist")]
+    Object(u32),
+    #[error("{0} has no request {1}")]
+    Opcode(&'static str, u16),
+    #[error("arguments of {0} do not fit it")]
+    Arguments(&'static str),
+    #[error("{0} cannot be the id of a new object")]
+    NewId(u32),
+    #[error("binding of something that is not offered")]
+    Global,
 }
 
 /// A part to be written to the display's socket.
@@ -83,17 +90,20 @@ impl Inbound {
         let all = self.bytes.make_contiguous();
         let (mut end, mut fds) = (0, 0);
         while let Some(message) = Message::parse(&all[end..])? {
-            let takes_fd = self.objects.follow(&message)?;
+            // Following a message twice, now and in the next turn, is harmless.
+            let takes = self.objects.follow(&message)?;
             let over = end + message.bytes.len() > BYTES_PER_TURN;
-            if over || (takes_fd && fds == FDS_PER_TURN) {
+            if over || fds + takes > FDS_PER_TURN {
                 break;
             }
             end += message.bytes.len();
-            fds += usize::from(takes_fd);
+            fds += takes;
+            // Descriptors arrive with the bytes of their message or before.
+            // The display would wait for this one for ever.
+            if fds > self.fds.len() {
+                return Err(Violation::MissingFd(message.object));
+            }
         }
-        // A message may come without the descriptor it needs; the display
-        // then answers as the protocol says.
-        let fds = fds.min(self.fds.len());
         Ok(Chunk {
             bytes: self.bytes.drain(..end).collect(),
             fds: self.fds.drain(..fds).collect(),
@@ -128,9 +138,9 @@ impl<'a> Message<'a> {
         }))
     }
 
-    /// The argument words after the header.
-    fn argument(&self, index: usize) -> Option<u32> {
-        word(self.bytes, HEADER / 4 + index)
+    /// What comes after the header.
+    fn arguments(&self) -> &'a [u8] {
+        &self.bytes[HEADER..]
     }
 }
 
@@ -138,64 +148,6 @@ impl<'a> Message<'a> {
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
     let bytes = bytes.get(index * 4..index * 4 + 4)?;
     Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-}
-
-/// The few objects whose requests carry descriptors.
-#[derive(Debug, Default)]
-struct Objects {
-    registries: BTreeSet<u32>,
-    shms: BTreeSet<u32>,
-}
-
-impl Objects {
-    /// Follows a message. True if it takes a descriptor.
-    ///
-    /// Of all requests of the globals a VM sees only two do: `wl_shm.create_pool` and
-    /// `wl_data_offer.receive`; a test holds that against the protocol
-    /// files. Data offers are the only objects the server creates.
-    fn follow(&mut self, message: &Message<'_>) -> Result<bool, Violation> {
-        const DISPLAY: u32 = 1;
-        const GET_REGISTRY: u16 = 1;
-        const BIND: u16 = 0;
-        const CREATE_POOL: u16 = 0;
-        const RECEIVE: u16 = 1;
-
-        let Message { object, opcode, .. } = *message;
-        if object == DISPLAY && opcode == GET_REGISTRY {
-            // A client may ask as often as it likes; the objects are bounded
-            // elsewhere, the set only by what is bound through it.
-            if self.registries.len() < MAX_SHM_BINDS {
-                self.registries.extend(message.argument(0));
-            }
-        } else if opcode == BIND && self.registries.contains(&object) {
-            if let Some(id) = bound_shm(message) {
-                self.shms.insert(id);
-                if self.shms.len() > MAX_SHM_BINDS {
-                    return Err(Violation::ShmBinds);
-                }
-            }
-        } else if self.shms.contains(&object) {
-            return Ok(opcode == CREATE_POOL);
-        } else if object >= SERVER_IDS {
-            return Ok(opcode == RECEIVE);
-        }
-        Ok(false)
-    }
-}
-
-/// The new id if a `wl_registry.bind` binds wl_shm: name, interface (length
-/// with the NUL, text, padding), version, id.
-fn bound_shm(message: &Message<'_>) -> Option<u32> {
-    const NAME: &[u8] = b"wl_shm\0";
-    if message.argument(1)? as usize != NAME.len() {
-        return None;
-    }
-    let text = message.bytes.get(HEADER + 8..)?;
-    if !text.starts_with(NAME) {
-        return None;
-    }
-    // Name and length, two words of text, the version.
-    message.argument(5)
 }
 
 #[cfg(test)]

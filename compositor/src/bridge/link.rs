@@ -115,6 +115,11 @@ impl Link {
         if !self.chunk.bytes.is_empty() {
             fed = self.write_display()?;
         }
+        if self.chunk.bytes.is_empty() {
+            // What is due next decides what is waited for: with all of it
+            // still in `inbound`, and that full, nothing would wake this link.
+            self.chunk = self.inbound.next()?;
+        }
         Ok(if fed { LinkState::Fed } else { LinkState::Idle })
     }
 
