@@ -94,6 +94,32 @@ pub struct Rect {
     pub height: usize,
 }
 
+impl Rect {
+    /// Without `border` pixels on each side; empty when there are not so many.
+    #[must_use]
+    pub fn shrunk(&self, border: usize) -> Self {
+        Self {
+            x: self.x + border,
+            y: self.y + border,
+            width: self.width.saturating_sub(2 * border),
+            height: self.height.saturating_sub(2 * border),
+        }
+    }
+
+    /// Whether the pixel lies inside.
+    pub fn contains(&self, x: usize, y: usize) -> bool {
+        (self.x..self.x + self.width).contains(&x) && (self.y..self.y + self.height).contains(&y)
+    }
+
+    /// Whether all of the other lies inside.
+    pub fn contains_all(&self, other: &Self) -> bool {
+        other.x >= self.x
+            && other.y >= self.y
+            && other.x + other.width <= self.x + self.width
+            && other.y + other.height <= self.y + self.height
+    }
+}
+
 impl CompositorCtl {
     /// `binary` is `virtio-wl-compositor`, `control` its control socket.
     pub fn new(binary: PathBuf, control: PathBuf) -> Self {

@@ -2,7 +2,6 @@
 //! on, and every daemon lives.
 
 use anyhow::{Context as _, Result, ensure};
-use integration_tests::wait;
 use integration_tests::{AppVm, Chain, Talk};
 
 /// A small window that shows some frames and ends: a program that works.
@@ -111,10 +110,12 @@ fn an_app_device_killed_under_traffic_costs_only_its_vm() -> Result<()> {
         .vm("personal", "#2e7d32")
         .vm("work", "#c62828")
         .start()?;
-    let mut bad = stepping(&chain, chain.app("work"))?;
+    let bad = chain.test_client(chain.app("work"), "pattern-client")?;
+    let mut bad = bad.args(["--width=200", "--height=150"]).spawn()?;
+    chain.ctl()?.wait_title("work", "pattern done")?;
     let mut good = stepping(&chain, chain.app("personal"))?;
     chain.app_mut("work").daemon().context("running")?.kill()?;
-    let ended = bad.process().wait_until(wait::Deadline::step());
+    let ended = bad.wait();
     ensure!(
         !ended?.success(),
         "its programs should have lost their connection"

@@ -63,22 +63,24 @@ fn foot_through_the_chain_equals_foot_on_the_test_socket() -> Result<()> {
     chain.stop()
 }
 
-/// The frame around a window's content, as pixels with their share of the VM's colour.
-fn frame_pixels(screen: &Picture, window: &Window) -> Result<Vec<Rgb>> {
+/// Least width of a frame on each side, in pixels.
+const BORDER: usize = 4;
+
+/// The pixels of a window's frame: the outer border, and the rest (the title bar).
+fn frame_pixels(screen: &Picture, window: &Window) -> Result<(Vec<Rgb>, Vec<Rgb>)> {
     let (frame, content) = (window.frame()?, window.content()?);
-    let inside = |x, y| {
-        (content.x..content.x + content.width).contains(&x)
-            && (content.y..content.y + content.height).contains(&y)
-    };
-    let mut pixels = Vec::new();
+    let (mut border, mut rest) = (Vec::new(), Vec::new());
     for y in frame.y..frame.y + frame.height {
         for x in frame.x..frame.x + frame.width {
-            if !inside(x, y) {
-                pixels.push(screen.pixel(x, y).context("a frame on the screen")?);
+            let pixel = screen.pixel(x, y).context("a frame on the screen")?;
+            if !frame.shrunk(BORDER).contains(x, y) {
+                border.push(pixel);
+            } else if !content.contains(x, y) {
+                rest.push(pixel);
             }
         }
     }
-    Ok(pixels)
+    Ok((border, rest))
 }
 
 #[test]
@@ -102,30 +104,28 @@ fn each_frame_has_the_colour_of_its_vm_and_no_other() -> Result<()> {
         (WORK.0, pixel(WORK.1)?, pixel(PERSONAL.1)?),
     ] {
         let window = ctl.wait_title(name, "pattern done")?;
-        let (frame, content) = (window.frame()?, window.content()?);
-        let border = [
-            content.x - frame.x,
-            content.y - frame.y,
-            frame.x + frame.width - content.x - content.width,
-            frame.y + frame.height - content.y - content.height,
-        ];
+        let content = window.content()?;
         ensure!(
-            border.iter().all(|side| *side >= 4),
-            "{name}: border of {border:?} pixels"
+            window.frame()?.shrunk(BORDER).contains_all(&content),
+            "{name}: the frame is narrower than {BORDER} pixels somewhere"
         );
-        let pixels = frame_pixels(&screen, &window)?;
-        let own = pixels.iter().filter(|pixel| **pixel == colour).count();
+        let (border, rest) = frame_pixels(&screen, &window)?;
+        let own = border.iter().filter(|pixel| **pixel == colour).count();
         ensure!(
-            own * 2 > pixels.len(),
-            "{name}: {own} of {} frame pixels",
-            pixels.len()
+            own == border.len(),
+            "{name}: {own} of {} border pixels",
+            border.len()
         );
+        ensure!(rest.contains(&colour), "{name}: no label of its colour");
         ensure!(
-            !pixels.contains(&other),
+            !rest.contains(&other),
             "{name}: the other VM's colour in its frame"
         );
     }
-    Ok(())
+    for client in &mut clients {
+        client.process().stop()?;
+    }
+    chain.stop()
 }
 
 /// The pictures with which title bars are compared; `UPDATE_REFERENCES=1` writes them.
