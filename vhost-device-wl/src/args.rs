@@ -63,7 +63,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = Limits::default().vfds)]
     pub max_vfds: u64,
     /// Most bytes that may wait in the device for peers that do not read, all
-    /// connections together. A single connection is dropped at 1 MiB.
+    /// connections together. A single connection is dropped at 1 MiB, a pipe at 16.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().queued)]
     pub max_queued: u64,
     /// Writable memory from a peer that cannot be sealed against shrinking.

@@ -10,6 +10,7 @@
 //! | [`control`] | naming sockets at run time, looking inside | server |
 //! | [`ctl`] | the asking side of it | – |
 //! | [`sandbox`] | rights given up after start | – |
+//! | `model` | a guest and its peers from a list of operations, for tests and fuzzing | all |
 //! | [`daemon`] | the process: sockets, signals, the accept loop | all |
 //!
 //! # Threads
@@ -26,6 +27,8 @@ pub mod control;
 pub mod core;
 pub mod ctl;
 pub mod daemon;
+#[cfg(any(test, feature = "test-util"))]
+pub mod model;
 pub mod sandbox;
 pub mod server;
 pub mod virtio;

@@ -35,7 +35,11 @@ mod tests;
 /// Bytes one connection may have queued towards a peer that does not read: far more
 /// than a Wayland client sends between two looks at its socket, and little memory even
 /// for many connections.
-pub const MAX_CONNECTION_QUEUE: usize = 1 << 20;
+pub const MAX_SOCKET_QUEUE: usize = 1 << 20;
+
+/// The same of a pipe. Pipes carry clipboards and dragged files, and the protocol
+/// cannot tell a guest to write more slowly: what a slower reader leaves must fit.
+pub const MAX_PIPE_QUEUE: usize = 16 << 20;
 
 /// How each frontend is served.
 #[derive(Clone, Debug)]
@@ -232,7 +236,8 @@ impl Server {
             max_chunk: MAX_CHUNK,
             first_key: HOST_ID_BIT,
             end_key: ILLEGAL_ID_BIT,
-            max_queued: MAX_CONNECTION_QUEUE,
+            max_socket_queue: MAX_SOCKET_QUEUE,
+            max_pipe_queue: MAX_PIPE_QUEUE,
         };
         let (names, quota) = (Arc::clone(&shared.names), Arc::clone(&shared.quota));
         let session = Session::new(shape, memory, names, quota)?;

@@ -140,7 +140,8 @@ fn the_listing_tells_what_a_vfd_has_done() {
     assert!(!output.pending_kick);
     // Three requests, one notification each way (and the start of the ring).
     assert!(output.kicks <= 4, "{output:?}");
-    assert_eq!((output.interrupts, input.interrupts), (3, 1));
+    // A guest that looks by itself before it waits needs no notification.
+    assert!(output.interrupts <= 3 && input.interrupts <= 1);
 }
 
 #[test]

@@ -300,6 +300,19 @@ impl MemoryStore {
         (self.mapped_bytes, self.mappings)
     }
 
+    /// Panics if the store contradicts itself. For tests.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn verify_invariants(&self) {
+        assert!(self.idle.len() <= MAX_IDLE && self.idle_bytes() <= MAX_IDLE_BYTES);
+        assert!(
+            self.idle
+                .iter()
+                .all(|block| !block.shared && block.offset.is_some())
+        );
+        assert!(self.peers.values().all(|mapping| mapping.users > 0));
+        assert_eq!(self.mapped_bytes + self.window.free(), self.window.len());
+    }
+
     fn copy(&mut self, from: &OwnedFd, size: u64, len: u64) -> Result<Block, MemoryError> {
         if size > MAX_COPY {
             return Err(MemoryError::Size(size));

@@ -26,7 +26,8 @@ pub struct Limits {
     /// VFDs. Default 8192: the driver has 2047 of its own, the rest are
     /// received ones; each costs the host one or two descriptors.
     pub vfds: u64,
-    /// Bytes queued for all slow peers together. Default 16 MiB.
+    /// Bytes queued for all slow peers together. Default 64 MiB: a few clipboards on
+    /// their way to slow readers.
     pub queued: u64,
 }
 
@@ -34,7 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             vfds: 8192,
-            queued: 16 << 20,
+            queued: 64 << 20,
         }
     }
 }

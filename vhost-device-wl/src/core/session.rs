@@ -102,8 +102,10 @@ pub struct Shape {
     pub first_key: Key,
     /// Keys of received VFDs end before this one.
     pub end_key: Key,
-    /// Bytes one connection may have queued towards a slow peer.
-    pub max_queued: usize,
+    /// Bytes a connection may have queued towards a peer that does not read.
+    pub max_socket_queue: usize,
+    /// The same of a pipe.
+    pub max_pipe_queue: usize,
 }
 
 /// One guest's VFDs.
@@ -201,7 +203,7 @@ impl Session {
             Target::Connect(path) => connect_now(&path)?,
             Target::Connected(socket) => socket,
         };
-        let stream = Stream::connected(socket, self.queue());
+        let stream = Stream::connected(socket, self.socket_queue());
         let announced = self.insert(key, Body::Stream(stream), charge);
         if let Some(vfd) = self.vfds.get_mut(&key) {
             vfd.name = Some(name.into());
@@ -217,7 +219,7 @@ impl Session {
     /// [`SessionError::Id`], [`SessionError::Host`], [`SessionError::Quota`].
     pub fn new_pipe(&mut self, key: Key, guest_reads: bool) -> Result<Announced, SessionError> {
         let charge = self.admit(key)?;
-        let stream = Stream::pipe(guest_reads, self.queue())?;
+        let stream = Stream::pipe(guest_reads, self.pipe_queue())?;
         let announced = self.insert(key, Body::Stream(stream), charge);
         self.start_reading(key);
         Ok(announced)
@@ -276,6 +278,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::Id`].
     pub fn close(&mut self, key: Key) -> Result<(), SessionError> {
+        if let Some(at) = self.orphans.iter().position(|orphan| *orphan == key) {
+            self.orphans.remove(at);
+            return Ok(());
+        }
         let vfd = self.vfds.remove(&key).ok_or(SessionError::Id)?;
         if vfd.in_ready {
             self.ready.retain(|other| *other != key);
@@ -441,8 +447,12 @@ impl Session {
         announced
     }
 
-    fn queue(&self) -> OutQueue {
-        OutQueue::new(self.shape.max_queued, Arc::clone(&self.quota))
+    fn socket_queue(&self) -> OutQueue {
+        OutQueue::new(self.shape.max_socket_queue, Arc::clone(&self.quota))
+    }
+
+    fn pipe_queue(&self) -> OutQueue {
+        OutQueue::new(self.shape.max_pipe_queue, Arc::clone(&self.quota))
     }
 
     /// When the virtual machine's queues are full, the longest pays, not whoever
@@ -535,9 +545,11 @@ impl Session {
                     }
                 }
             }
-            Descriptor::Socket(fd) => Body::Stream(Stream::received_socket(fd, self.queue())),
+            Descriptor::Socket(fd) => {
+                Body::Stream(Stream::received_socket(fd, self.socket_queue()))
+            }
             Descriptor::Pipe { fd, read, write } => {
-                match Stream::received_pipe(fd, read, write, self.queue()) {
+                match Stream::received_pipe(fd, read, write, self.pipe_queue()) {
                     Ok(stream) => Body::Stream(stream),
                     Err(error) => {
                         tracing::debug!(%error, "received pipe is not usable");
@@ -548,6 +560,34 @@ impl Session {
             Descriptor::Fence(fd) => Body::Fence(Arc::new(fd)),
             Descriptor::Odd(fd) => Body::Dead(Some(Arc::new(fd))),
         }
+    }
+
+    /// Panics if the session contradicts itself. For tests.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn verify_invariants(&self) {
+        for key in &self.ready {
+            assert!(
+                self.vfds[key].in_ready,
+                "{key:#x} is in the round without knowing"
+            );
+        }
+        let rounds = self.vfds.values().filter(|vfd| vfd.in_ready).count();
+        assert_eq!(
+            rounds,
+            self.ready.len(),
+            "a vfd is in the round twice, or lost"
+        );
+        let writing = self.vfds.values().filter(|vfd| vfd.is_writing()).count();
+        assert_eq!(writing + self.lingering.len(), self.watch.writers_watched());
+        for (key, vfd) in &self.vfds {
+            vfd.verify_invariants(*key);
+        }
+        let queued: usize = self.vfds.values().map(Vfd::queued).sum();
+        let queued = (queued + self.lingering.queued()) as u64;
+        assert_eq!(queued, self.quota.used(Resource::Queued));
+        let vfds = (self.vfds.len() + self.lingering.len()) as u64;
+        assert_eq!(vfds, self.quota.used(Resource::Vfds));
+        self.memory.verify_invariants();
     }
 
     fn fresh_key(&mut self) -> Key {

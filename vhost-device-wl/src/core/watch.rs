@@ -133,6 +133,13 @@ impl Watch {
         }
     }
 
+    /// Number of descriptors watched for room.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn writers_watched(&self) -> usize {
+        self.writing
+    }
+
     /// Cuts all readers off, or connects them again.
     pub fn set_reading(&mut self, on: bool) {
         if on == self.reading {

@@ -37,6 +37,12 @@ impl Window {
         self.len
     }
 
+    /// Free bytes.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.free.values().sum()
+    }
+
     /// Whether the whole window is free.
     #[must_use]
     pub fn is_empty(&self) -> bool {

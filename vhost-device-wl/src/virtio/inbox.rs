@@ -37,10 +37,23 @@ pub enum Delivery {
 #[derive(Debug)]
 struct Message {
     bytes: Vec<u8>,
-    /// Set for data: the buffer stays with the guest until a program has read it.
-    data_of: Option<Key>,
-    /// Streams that are read once the guest has seen this message.
-    starts: Vec<Key>,
+    /// The VFD whose message this is, or belongs to.
+    of: Key,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Announces a VFD that data to follow will name.
+    New,
+    /// The buffer stays with the guest until a program has read it.
+    Data {
+        /// What it names.
+        vfds: Vec<Key>,
+        /// Streams among them, which are read once the guest has seen this message.
+        starts: Vec<Key>,
+    },
+    HangUp,
 }
 
 /// A buffer the guest has not given back.
@@ -99,10 +112,22 @@ impl Inbox {
         }
     }
 
-    /// The VFD is closed; its id may come again.
-    pub fn forget(&mut self, key: Key) {
+    /// The VFD is closed; its id may come again, and must not get what was meant for
+    /// this one. With a message go the VFDs in it, which nobody will ever ask for.
+    pub fn forget(&mut self, session: &mut Session, key: Key) {
         self.credit.forget(key);
         self.paused.retain(|other| *other != key);
+        let all = std::mem::take(&mut self.pending).into_iter();
+        let (dropped, kept): (VecDeque<_>, _) = all.partition(|message| message.of == key);
+        self.pending = kept;
+        for message in dropped {
+            if let Kind::Data { vfds, .. } = message.kind {
+                for vfd in vfds {
+                    // It may have been one that never existed here.
+                    let _ = session.close(vfd);
+                }
+            }
+        }
     }
 
     /// Moves what is ready from the host to the guest, and notifies it.
@@ -200,13 +225,14 @@ impl Inbox {
             let written = write_chain(chain, &message.bytes);
             ring.push(head, written)?;
             if let Some(message) = self.pending.pop_front()
-                && let (Some(key), Some(address)) = (message.data_of, address)
+                && let (Kind::Data { starts, .. }, Some(address)) = (message.kind, address)
             {
+                let key = message.of;
                 *self.holds.entry(key).or_default() += 1;
                 self.held.push_back(Held {
                     address,
                     key,
-                    starts: message.starts,
+                    starts,
                 });
             }
         }
@@ -214,50 +240,48 @@ impl Inbox {
     }
 
     fn encode(&mut self, inbound: Inbound, features: Features) {
-        let mut put = |event: Event<'_>, data_of, starts| {
+        let mut put = |event: Event<'_>, of, kind| {
             let mut bytes = Vec::with_capacity(MAX_RESPONSE_SIZE);
             event.encode(features, &mut bytes);
-            self.pending.push_back(Message {
-                bytes,
-                data_of,
-                starts,
-            });
+            self.pending.push_back(Message { bytes, of, kind });
         };
-        match inbound {
+        let (key, bytes, attached) = match inbound {
             Inbound::HangUp { key } => {
                 if let Ok(id) = VfdId::new(key) {
-                    put(Event::Hup { id }, None, Vec::new());
+                    put(Event::Hup { id }, key, Kind::HangUp);
                 }
+                return;
             }
             Inbound::Data {
                 key,
                 bytes,
                 attached,
-            } => {
-                let mut vfds = Vec::with_capacity(attached.len());
-                let mut starts = Vec::new();
-                for (key, announced) in attached {
-                    let Ok(id) = VfdId::host(key) else { continue };
-                    put(
-                        Event::VfdNew(describe(id, announced, features)),
-                        None,
-                        Vec::new(),
-                    );
-                    vfds.push(id);
-                    if matches!(
-                        announced,
-                        Announced::Socket | Announced::Pipe { read: true, .. }
-                    ) {
-                        starts.push(key);
-                    }
-                }
-                if features.contains(Features::CREDIT) {
-                    self.credit.spend(key, bytes.len(), vfds.len());
-                }
-                if let Ok(id) = VfdId::new(key) {
-                    let data = &bytes;
-                    put(Event::Recv { id, vfds, data }, Some(key), starts);
-                }
+            } => (key, bytes, attached),
+        };
+        let (mut ids, mut vfds, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        for (vfd, announced) in attached {
+            let Ok(id) = VfdId::host(vfd) else { continue };
+            let info = describe(id, announced, features);
+            put(Event::VfdNew(info), key, Kind::New);
+            ids.push(id);
+            vfds.push(vfd);
+            if matches!(
+                announced,
+                Announced::Socket | Announced::Pipe { read: true, .. }
+            ) {
+                starts.push(vfd);
+            }
+        }
+        if let Ok(id) = VfdId::new(key) {
+            let event = Event::Recv {
+                id,
+                vfds: ids,
+                data: &bytes,
+            };
+            let count = vfds.len();
+            put(event, key, Kind::Data { vfds, starts });
+            if features.contains(Features::CREDIT) {
+                self.credit.spend(key, bytes.len(), count);
             }
         }
     }

@@ -72,7 +72,7 @@ fn carry_out(
         }
         Request::Close { id } => {
             session.close(id.get())?;
-            inbox.forget(id.get());
+            inbox.forget(session, id.get());
             Ok(Response::Ok)
         }
         Request::Credit { id, units } => {

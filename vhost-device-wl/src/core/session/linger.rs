@@ -72,6 +72,21 @@ impl Lingering {
         true
     }
 
+    /// Streams that linger.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Bytes they have left.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn queued(&self) -> usize {
+        self.streams
+            .values()
+            .map(|(stream, _)| stream.queued().0)
+            .sum()
+    }
+
     /// Gives all up.
     pub(super) fn clear(&mut self, watch: &mut Watch) {
         while self.evict(watch) {}

@@ -297,6 +297,28 @@ impl Vfd {
         }
     }
 
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
+    #[cfg(any(test, feature = "test-util"))]
+    pub(super) fn verify_invariants(&self, key: Key) {
+        assert_eq!(
+            self.writing,
+            self.queued() > 0,
+            "{key:#x} does not wait for its peer"
+        );
+        assert!(
+            !(self.watched && self.paused),
+            "{key:#x} is read though paused"
+        );
+        let ended = self.hang_up != HangUp::No;
+        assert!(!(self.watched && ended), "{key:#x} is read after its end");
+        let pending = self.hang_up == HangUp::Pending;
+        assert!(!pending || self.in_ready, "{key:#x} would never hang up");
+    }
+
     pub(super) fn report(&self, key: Key) -> VfdReport {
         let (kind, queued, size) = match &self.body {
             Body::Stream(stream) => {
