@@ -2,9 +2,9 @@
 
 use super::{Point, Rect, Size};
 
-/// Windows looked at when a place is searched. The search is quadratic in the
-/// candidates and the windows; beyond this many the newest count.
-const MAX_NEIGHBOURS: usize = 64;
+/// Windows looked at when a place is searched: the newest. The search takes the
+/// third power of it, and a client may map windows as fast as it likes.
+const MAX_NEIGHBOURS: usize = 16;
 
 /// The corner for a frame of `size` on a monitor's `area` that already shows `taken`.
 ///

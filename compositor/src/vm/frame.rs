@@ -16,6 +16,7 @@ impl VmState {
         for root in self.windows.roots() {
             self.frame_done_for(&root, time);
         }
+        self.update_touched();
     }
 
     fn frame_done_for(&mut self, root: &WlSurface, time: u32) {
@@ -36,7 +37,7 @@ impl VmState {
         if let Some(reason) = bad {
             self.blame(root, reason);
         } else if copied {
-            self.update_window_of(root);
+            self.touched.insert(root.clone());
         }
     }
 }

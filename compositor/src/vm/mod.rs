@@ -32,6 +32,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use smithay::reexports::wayland_server::Display;
+use smithay::wayland::compositor::CompositorClientState;
 
 pub(crate) use event::VmEvent;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub(crate) use state::live_surfaces;
 use crate::core::{Rect, Size, VmId, WindowKey};
 use crate::label::{Colour, VmName};
 use crate::render::element::SceneElement;
+use limits::Account;
 use state::{ClientState, VmState};
 
 /// Bytes of events a client may leave unread in this process, on top of the
@@ -86,7 +88,10 @@ impl Vm {
 
     /// Takes a client in.
     pub(crate) fn insert(&mut self, stream: UnixStream) -> io::Result<()> {
-        let data = Arc::new(ClientState::default());
+        let data = Arc::new(ClientState {
+            compositor: CompositorClientState::default(),
+            account: Account::new(Arc::clone(&self.state.counts)),
+        });
         self.display.handle().insert_client(stream, data)?;
         Ok(())
     }
@@ -96,7 +101,9 @@ impl Vm {
         if let Err(error) = self.display.dispatch_clients(&mut self.state) {
             tracing::error!(vm = %self.name, %error, "cannot read from clients");
         }
-        self.state.enforce_limits(self.display.backend().handle());
+        let handle = self.display.backend().handle();
+        self.state.take_census(&handle);
+        self.state.update_touched();
         std::mem::take(&mut self.state.outbox)
     }
 

@@ -1,12 +1,15 @@
 //! What a VM's protocol handlers work on.
 
 use std::cell::Cell;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use smithay::desktop::PopupManager;
 use smithay::input::{Seat, SeatState};
 use smithay::reexports::wayland_server::DisplayHandle;
 use smithay::reexports::wayland_server::backend::{ClientData, ClientId, DisconnectReason};
+use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::utils::Serial;
 use smithay::wayland::compositor::{CompositorClientState, CompositorState};
 use smithay::wayland::selection::data_device::DataDeviceState;
@@ -18,6 +21,7 @@ use smithay::wayland::viewporter::ViewporterState;
 use super::budget::Budget;
 use super::event::VmEvent;
 use super::handlers::globals;
+use super::limits::{Account, Census, Counts};
 use super::output::VmOutput;
 use super::seat::Input;
 use super::window::Windows;
@@ -39,6 +43,11 @@ pub(super) struct VmState {
     pub(super) input: Input,
     pub(super) budget: Budget,
     pub(super) outbox: Vec<VmEvent>,
+    /// Surfaces with commits that windows have not been looked at for.
+    pub(super) touched: HashSet<WlSurface>,
+    /// What all clients together hold.
+    pub(super) counts: Arc<Counts>,
+    pub(super) census: Census,
     /// Surfaces with frame callbacks or with a copy to catch up on exist.
     pub(super) wants_frame: bool,
     start: Instant,
@@ -67,6 +76,9 @@ impl VmState {
             input,
             budget: Budget::default(),
             outbox: Vec::new(),
+            touched: HashSet::new(),
+            counts: Arc::default(),
+            census: Census::default(),
             wants_frame: false,
             start: Instant::now(),
         })
@@ -120,6 +132,7 @@ impl Drop for LiveSurface {
 #[derive(Debug, Default)]
 pub(super) struct ClientState {
     pub(super) compositor: CompositorClientState,
+    pub(super) account: Account,
 }
 
 impl ClientData for ClientState {

@@ -3,7 +3,7 @@
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::wayland::compositor::{
     RectangleKind, SUBSURFACE_ROLE, SubsurfaceCachedState, SurfaceAttributes, SurfaceData,
-    TraversalAction, with_states, with_surface_tree_downward,
+    TraversalAction, get_parent, with_states, with_surface_tree_downward,
 };
 use smithay::wayland::shell::xdg::SurfaceCachedState;
 
@@ -117,6 +117,31 @@ fn takes_input(states: &SurfaceData, p: Point) -> bool {
             RectangleKind::Subtract => inside && !hit,
         }
     })
+}
+
+/// The surface at the top of the tree. A tree is never deeper than
+/// [`MAX_SUBSURFACE_DEPTH`](super::limits::MAX_SUBSURFACE_DEPTH).
+pub(super) fn root(mut surface: WlSurface) -> WlSurface {
+    while let Some(parent) = get_parent(&surface) {
+        surface = parent;
+    }
+    surface
+}
+
+/// How many surfaces a tree has, and how deep it is.
+pub(super) fn extent(root: &WlSurface) -> (usize, usize) {
+    let (mut count, mut deepest) = (0, 0);
+    with_surface_tree_downward(
+        root,
+        0,
+        |_, _, depth| TraversalAction::DoChildren(depth + 1),
+        |_, _, depth| {
+            count += 1;
+            deepest = deepest.max(depth + 1);
+        },
+        |_, _, _| true,
+    );
+    (count, deepest)
 }
 
 /// Calls `each` for every surface of the tree, mapped or not.

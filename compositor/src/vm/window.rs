@@ -1,10 +1,10 @@
 //! A VM's toplevels and popups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smithay::reexports::wayland_protocols::xdg::shell::server::xdg_toplevel;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
-use smithay::wayland::compositor::{get_parent, with_states};
+use smithay::wayland::compositor::with_states;
 use smithay::wayland::shell::xdg::{
     PopupSurface, ToplevelSurface, XdgPopupSurfaceData, XdgToplevelSurfaceData,
 };
@@ -281,20 +281,28 @@ fn unacked(surface: &ToplevelSurface) -> usize {
 }
 
 impl VmState {
-    /// A commit changed something in the tree that `surface` belongs to.
-    pub(super) fn update_window_of(&mut self, surface: &WlSurface) {
-        let mut root = surface.clone();
-        while let Some(parent) = get_parent(&root) {
-            root = parent;
+    /// Looks at the windows whose surfaces had commits: once for all of them,
+    /// however many a client made.
+    pub(super) fn update_touched(&mut self) {
+        if self.touched.is_empty() {
+            return;
         }
-        if let Some(key) = self.windows.key_of(&root) {
-            let event = self.windows.update_toplevel(key);
-            self.outbox.extend(event);
-        } else if let Some((toplevel, _)) = popup_position(&root)
-            && let Some(key) = self.windows.key_of(&toplevel)
-        {
-            let event = self.windows.update_popups(key);
-            self.outbox.extend(event);
+        let (mut windows, mut with_popups) = (BTreeSet::new(), BTreeSet::new());
+        for surface in std::mem::take(&mut self.touched) {
+            let root = tree::root(surface);
+            if let Some(key) = self.windows.key_of(&root) {
+                windows.insert(key);
+            } else if let Some((toplevel, _)) = popup_position(&root)
+                && let Some(key) = self.windows.key_of(&toplevel)
+            {
+                with_popups.insert(key);
+            }
+        }
+        for key in windows {
+            self.outbox.extend(self.windows.update_toplevel(key));
+        }
+        for key in with_popups {
+            self.outbox.extend(self.windows.update_popups(key));
         }
         self.outbox.push(VmEvent::Redraw);
     }

@@ -13,7 +13,7 @@ use smithay::wayland::shell::xdg::{
 };
 
 use super::super::event::VmEvent;
-use super::super::limits::MAX_POPUPS;
+use super::super::limits::{Kind, MAX_POPUPS};
 use super::super::state::VmState;
 use crate::core::{Edges, Rect};
 
@@ -23,6 +23,9 @@ impl XdgShellHandler for VmState {
     }
 
     fn new_toplevel(&mut self, surface: ToplevelSurface) {
+        if let Some(client) = surface.wl_surface().client() {
+            self.count(&client, Kind::Toplevel);
+        }
         // The initial configure follows the initial commit.
         self.windows.add_toplevel(surface);
     }
@@ -132,6 +135,9 @@ impl XdgShellHandler for VmState {
     }
 
     fn toplevel_destroyed(&mut self, surface: ToplevelSurface) {
+        if let Some(client) = surface.wl_surface().client() {
+            self.uncount(client.id(), Kind::Toplevel);
+        }
         if let Some(key) = self.windows.key_of(surface.wl_surface())
             && self.windows.remove_toplevel(key)
         {
