@@ -31,6 +31,10 @@ const DISPLAY: u32 = 1;
 /// holds that against the protocol files.
 pub(super) const SERVER_IDS: u32 = 0xff00_0000;
 
+/// Largest id of a client's object. Clients use freed ids again, so this bounds
+/// the objects of one client, here and in the display's own table.
+pub(super) const MAX_ID: u32 = 1 << 16;
+
 /// Every global a display offers. A global missing here cannot be bound, which
 /// a test would show.
 fn global(name: &[u8]) -> Option<&'static Interface> {
@@ -132,7 +136,7 @@ impl Objects {
     }
 
     fn insert(&mut self, id: u32, interface: &'static Interface) -> Result<(), Violation> {
-        if id <= DISPLAY || id >= SERVER_IDS {
+        if id <= DISPLAY || id > MAX_ID {
             return Err(Violation::NewId(id));
         }
         self.0.insert(id, interface);
