@@ -190,11 +190,6 @@ impl AppVm {
     pub fn daemon(&mut self) -> Option<&mut Daemon> {
         self.daemon.as_mut()
     }
-
-    /// Its device process has ended in a way of its own and is not to be stopped again.
-    pub fn forget_daemon(&mut self) {
-        self.daemon = None;
-    }
 }
 
 /// A chain. Dropping it stops what still runs, compositor first.
