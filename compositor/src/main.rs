@@ -1,6 +1,6 @@
 //! Entry point.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -16,6 +16,9 @@ use virtio_wl_compositor::state::Compositor;
 
 /// Environment variable with the log filter, as `tracing-subscriber` reads it.
 const LOG_VARIABLE: &str = "VIRTIO_WL_LOG";
+
+/// Smithay tells of every seat and output at `info`, of which each VM has its own.
+const DEFAULT_LOG: &str = "info,smithay=warn";
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -34,16 +37,15 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: ServerArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .with_env_var(LOG_VARIABLE)
-        .with_default_directive(tracing::Level::INFO.into());
+    let filter = match std::env::var_os(LOG_VARIABLE) {
+        Some(_) => EnvFilter::try_from_env(LOG_VARIABLE)
+            .with_context(|| format!("{LOG_VARIABLE} is not a log filter"))?,
+        None => EnvFilter::new(DEFAULT_LOG),
+    };
     tracing_subscriber::fmt()
-        .with_env_filter(
-            filter
-                .from_env()
-                .with_context(|| format!("{LOG_VARIABLE} is not a log filter"))?,
-        )
+        .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let config = Config::try_from(args)?;
     run(&config, |compositor| {

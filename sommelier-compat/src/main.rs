@@ -1,7 +1,7 @@
 //! Entry point: arguments, logging, exit status.
 
 use std::env;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::exit;
 
 use sommelier_compat::args::{self, Command, SOMMELIER_VERSION};
@@ -39,6 +39,7 @@ fn main() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     for warning in &config.warnings {
         tracing::warn!("{warning}");

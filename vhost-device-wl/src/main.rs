@@ -1,6 +1,6 @@
 //! `vhost-device-wl`: see the library for what it does.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             EnvFilter::try_from_env("VIRTIO_WL_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
         )
