@@ -103,3 +103,6 @@ impl Inbound {
         self.ring.has_used()
     }
 }
+
+#[cfg(test)]
+mod tests;

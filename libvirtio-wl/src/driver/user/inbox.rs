@@ -93,3 +93,6 @@ impl Inbox {
         std::mem::take(&mut self.held)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,8 @@ mod inbox;
 mod layout;
 mod lending;
 mod memory;
+#[cfg(test)]
+mod mock;
 mod outbound;
 mod poller;
 mod ring;
@@ -222,3 +224,6 @@ fn raise_file_limit() {
         tracing::debug!(%errno, "cannot raise the limit of open files");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ impl Outbound {
         self.ring.disarm();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,3 +265,6 @@ impl AsFd for RequestChannel {
 fn protocol_error(message: &'static str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,10 @@ use crate::{
 /// Slots that messages leave free for requests of other kinds.
 const RESERVED_SLOTS: usize = 8;
 
+/// How many times as many slots must be free as a stream has messages under way: alone, a stream
+/// can have 24, or 93 KiB.
+const GREED: usize = 4;
+
 /// Credit is given in pieces this large, so that a stream takes few requests and never runs dry
 /// while its reader keeps up.
 const CREDIT_BATCH: u32 = INITIAL_CREDIT / 4;
@@ -85,8 +89,8 @@ impl State {
 
     /// Puts as much of a message on the queue as there is room for.
     ///
-    /// What one stream may have under way shrinks with the room that is left, so that any number of
-    /// streams whose messages the device does not finish leave a slot for the next.
+    /// What one stream may have under way shrinks with the room that is left, so that streams whose
+    /// messages the device does not finish leave slots for others.
     pub(super) fn try_send(
         &mut self,
         file: FileId,
@@ -112,7 +116,8 @@ impl State {
             let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) else {
                 break;
             };
-            if stream.in_flight + RESERVED_SLOTS >= self.outbound.free() {
+            let room = self.outbound.free().saturating_sub(RESERVED_SLOTS);
+            if room <= stream.in_flight * GREED {
                 break;
             }
             head.clear();
