@@ -117,11 +117,11 @@ impl UserDriver {
     fn create(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
         // What the user has closed must not count against what it asks for.
         self.shared.dispatch()?;
-        let pending = self
+        let id = self
             .shared
             .wait(Need::Requests, |state| state.begin_create(&request))?;
         self.shared
-            .wait(Need::Requests, |state| state.end_create(pending))
+            .wait(Need::Requests, |state| state.end_create(id))
     }
 }
 

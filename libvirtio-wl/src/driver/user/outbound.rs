@@ -24,8 +24,8 @@ pub(super) struct Outbound {
 /// Why a request was made: what its reply means to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Somebody waits for the reply, under this number.
-    Create(u64),
+    /// To create this VFD; somebody waits for the reply.
+    Create(VfdId),
     /// Nobody waits; a failure breaks the VFD.
     Send(VfdId),
     /// The id is free for another VFD afterwards.

@@ -57,7 +57,6 @@ pub(super) struct State {
     pub(super) out_waiters: usize,
     /// A caller that does not wait was turned away for want of room.
     room_wanted: bool,
-    tickets: u64,
     /// Something happened that a waiting thread may wait for.
     pub(super) progress: bool,
     pub(super) poller: Arc<Poller>,
@@ -65,7 +64,7 @@ pub(super) struct State {
     mappings: Mappings,
     requests: Option<RequestChannel>,
     /// Replies that their requesters have not taken yet.
-    pub(super) replies: HashMap<u64, Response>,
+    pub(super) replies: HashMap<VfdId, Response>,
     /// Requests of our own that found no slot.
     deferred: VecDeque<(Request<'static>, Purpose)>,
     /// Streams whose handle may have to change.
@@ -111,7 +110,6 @@ impl State {
             followers: 0,
             out_waiters: 0,
             room_wanted: false,
-            tickets: 0,
             progress: false,
             poller: Arc::clone(&poller),
             lending: session.lending,
@@ -188,14 +186,15 @@ impl State {
         let errno = response.errno();
         self.progress = true;
         match finished.purpose {
-            Purpose::Create(ticket) => {
+            Purpose::Create(id) => {
                 // At once: messages for it are taken before its requester runs.
                 if let Response::VfdNew(info) = &response
+                    && info.id == id
                     && let Some(vfd) = self.adopt(info)
                 {
-                    self.vfds.entry(info.id).or_insert(vfd);
+                    self.vfds.insert(id, vfd);
                 }
-                self.replies.insert(ticket, response);
+                self.replies.insert(id, response);
             }
             Purpose::Send(id) => {
                 if let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) {
@@ -459,12 +458,6 @@ impl State {
                 self.touch(id);
             }
         }
-    }
-
-    /// A number for a reply to wait for.
-    pub(super) fn next_ticket(&mut self) -> u64 {
-        self.tickets += 1;
-        self.tickets
     }
 
     /// Whether the device has something for us that was not taken yet.

@@ -200,6 +200,24 @@ fn room_that_was_asked_for_is_announced() {
 }
 
 #[test]
+fn messages_may_overtake_the_reply_to_a_creation() {
+    let (driver, mut device) = pair(BASE);
+    let new = thread::scope(|scope| {
+        let new = scope.spawn(|| driver.new_context(&ContextName::DEFAULT));
+        let request = device.wait();
+        let Request::NewContext { id, .. } = parsed(&request, BASE) else {
+            panic!("not a context");
+        };
+        device.answer(&request, Response::VfdNew(socket(id)));
+        let vfds = vec![];
+        let data = b"early";
+        device.send(&Event::Recv { id, vfds, data });
+        new.join().unwrap().unwrap()
+    });
+    assert_eq!(recv(&driver, &new, 9).unwrap().0, b"early");
+}
+
+#[test]
 fn the_fd_shows_data_and_the_end() {
     let (driver, mut device) = pair(BASE);
     let (vfd, id) = connect(&driver, &mut device);

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     driver::NewVfd,
     limits::{CREDIT_PER_VFD, INITIAL_CREDIT, MAX_CHUNK, MAX_VFDS_PER_MESSAGE},
-    wire::{Features, Request, Response, VfdId, VfdKind, encode_send_head},
+    wire::{Features, Request, VfdId, VfdKind, encode_send_head},
 };
 
 /// Slots that messages leave free for requests of other kinds.
@@ -34,57 +34,46 @@ const CREDIT_BATCH: u32 = INITIAL_CREDIT / 4;
 /// `None`: it cannot be done now.
 pub(super) type Attempt<T> = io::Result<Option<T>>;
 
-/// A creation that the device has been asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pending {
-    ticket: u64,
-    id: VfdId,
-}
-
 impl State {
-    /// Asks the device to create a VFD.
+    /// Asks the device to create a VFD. Returns its id.
     pub(super) fn begin_create(
         &mut self,
         request: impl FnOnce(VfdId) -> Request<'static>,
-    ) -> Attempt<Pending> {
+    ) -> Attempt<VfdId> {
         self.check_alive()?;
         if self.outbound.free() == 0 {
             return Ok(None);
         }
         let id = self.ids.allocate().ok_or(Errno::ENOSPC)?;
-        let ticket = self.next_ticket();
         let mut bytes = Vec::new();
         request(id).encode(self.features, &mut bytes);
-        self.outbound
-            .post([bytes.as_slice()], Purpose::Create(ticket));
+        self.outbound.post([bytes.as_slice()], Purpose::Create(id));
         self.stats.requests += 1;
-        Ok(Some(Pending { ticket, id }))
+        Ok(Some(id))
     }
 
     /// Takes the device's answer.
-    pub(super) fn end_create(&mut self, pending: Pending) -> Attempt<NewVfd> {
-        let Some(response) = self.replies.remove(&pending.ticket) else {
+    pub(super) fn end_create(&mut self, id: VfdId) -> Attempt<NewVfd> {
+        let Some(response) = self.replies.remove(&id) else {
             self.check_alive()?;
             return Ok(None);
         };
-        let id = pending.id;
         if let Some(errno) = response.errno() {
             self.ids.free(id);
             return Err(errno.into());
         }
-        let named = matches!(&response, Response::VfdNew(info) if info.id == id);
-        if !named || !self.vfds.contains_key(&id) {
-            tracing::error!(%id, ?response, "the device created something else than was asked for");
-            self.request(Request::Close { id }, Purpose::Close(id));
-            return Err(Errno::EPROTO.into());
+        match self.hand_out(id) {
+            Ok(Some(new)) => Ok(Some(new)),
+            Ok(None) => {
+                tracing::error!(%id, ?response, "the device created something else than was asked for");
+                self.request(Request::Close { id }, Purpose::Close(id));
+                Err(Errno::EPROTO.into())
+            }
+            Err(error) => {
+                self.close(id);
+                Err(error)
+            }
         }
-        let new = self
-            .hand_out(id)
-            .and_then(|new| new.ok_or_else(|| Errno::EPROTO.into()));
-        if new.is_err() {
-            self.close(id);
-        }
-        new.map(Some)
     }
 
     /// Puts as much of a message on the queue as there is room for.

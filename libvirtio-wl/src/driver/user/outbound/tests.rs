@@ -7,10 +7,14 @@ fn pair() -> (Outbound, DeviceRing, Arc<GuestMemory>) {
     (Outbound::new(Arc::clone(&memory)), device, memory)
 }
 
+fn id(raw: u32) -> VfdId {
+    VfdId::new(raw).unwrap()
+}
+
 #[test]
 fn a_request_is_its_parts_in_a_row() {
     let (mut outbound, mut device, memory) = pair();
-    assert!(outbound.post([&b"head"[..], b"", b"data"], Purpose::Create(5)));
+    assert!(outbound.post([&b"head"[..], b"", b"data"], Purpose::Send(id(5))));
     let (head, chain) = device.pop().unwrap();
     let [(address, 8, false), (reply, 64, true)] = chain[..] else {
         panic!("{chain:?}");
@@ -22,7 +26,7 @@ fn a_request_is_its_parts_in_a_row() {
     memory.write(reply, b"reply");
     device.push(head.into(), 5);
     let finished = outbound.reap().unwrap().unwrap();
-    assert_eq!(finished.purpose, Purpose::Create(5));
+    assert_eq!(finished.purpose, Purpose::Send(id(5)));
     assert_eq!(finished.reply(), b"reply");
     assert!(outbound.reap().unwrap().is_none());
 }
@@ -30,11 +34,11 @@ fn a_request_is_its_parts_in_a_row() {
 #[test]
 fn slots_run_out_and_come_back_in_any_order() {
     let (mut outbound, mut device, _) = pair();
-    for n in 0..u64::from(SLOTS) {
-        assert!(outbound.post([&b"x"[..]], Purpose::Create(n)));
+    for n in 1..=u32::from(SLOTS) {
+        assert!(outbound.post([&b"x"[..]], Purpose::Send(id(n))));
     }
     assert_eq!(outbound.free(), 0);
-    assert!(!outbound.post([&b"x"[..]], Purpose::Create(999)));
+    assert!(!outbound.post([&b"x"[..]], Purpose::Send(id(999))));
     let mut heads: Vec<_> = std::iter::from_fn(|| device.pop())
         .map(|(head, _)| head)
         .collect();
@@ -46,7 +50,9 @@ fn slots_run_out_and_come_back_in_any_order() {
         .map(|finished| finished.purpose)
         .collect();
     purposes.reverse();
-    let expected: Vec<_> = (0..u64::from(SLOTS)).map(Purpose::Create).collect();
+    let expected: Vec<_> = (1..=u32::from(SLOTS))
+        .map(|n| Purpose::Send(id(n)))
+        .collect();
     assert_eq!(purposes, expected);
     assert_eq!(outbound.free(), usize::from(SLOTS));
 }
@@ -58,13 +64,13 @@ fn faults_of_the_device_are_noticed() {
         (2, OutboundFault::NotPosted(2)),
     ] {
         let (mut outbound, mut device, _) = pair();
-        outbound.post([&b"x"[..]], Purpose::Create(1));
+        outbound.post([&b"x"[..]], Purpose::Send(id(1)));
         assert_eq!(device.pop().unwrap().0, 0);
         device.push(head, 0);
         assert_eq!(outbound.reap().unwrap_err(), fault);
     }
     let (mut outbound, mut device, _) = pair();
-    outbound.post([&b"x"[..]], Purpose::Create(1));
+    outbound.post([&b"x"[..]], Purpose::Send(id(1)));
     device.push(0, 65);
     assert_eq!(outbound.reap().unwrap_err(), OutboundFault::Length(65));
 }
