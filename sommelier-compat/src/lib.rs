@@ -23,6 +23,8 @@ pub mod args;
 pub mod conn;
 pub mod objects;
 pub mod relay;
+#[doc(hidden)]
+pub mod relay_bytes;
 pub mod run;
 pub mod server;
 pub mod shm;

@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::SigSet;
 use virtio_wl::{DEVICE_VARIABLE, Device, DeviceAddress};
 
 use crate::args::Config;
@@ -15,7 +14,7 @@ use crate::conn::{DeviceHost, Host, SocketHost};
 use crate::server::child::{NOT_EXECUTABLE, NOT_FOUND, Program, Reach, private_connection};
 use crate::server::listen::{Listener, socket_path};
 use crate::server::{Plan, block_signals, serve};
-use crate::sys;
+use crate::sys::{self, Inherited};
 
 /// Socket of `--parent` when no name is given.
 const DEFAULT_SOCKET: &str = "wayland-0";
@@ -35,7 +34,8 @@ struct StartError {
 /// Whatever prevents it, in words for the user; [`exit_status`] tells the
 /// status.
 pub fn run(config: Config) -> Result<i32> {
-    let mask = SigSet::thread_get_mask().context("cannot read the signal mask")?;
+    let inherited = Inherited::remember().context("cannot read the signal mask and limits")?;
+    inherited.raise_file_limit();
     let signals = block_signals().context("cannot take over signals")?;
     let mut clients = Vec::new();
     let mut listener = None;
@@ -64,7 +64,7 @@ pub fn run(config: Config) -> Result<i32> {
     // the host cannot be reached.
     let start = || {
         let reach = reach.filter(|_| !config.program.is_empty())?;
-        match Program::start(&config.program, reach, mask) {
+        match Program::start(&config.program, reach, inherited) {
             Ok(program) => Some(program),
             Err(source) => {
                 let program = config.program[0].clone();

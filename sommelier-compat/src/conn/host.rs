@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use virtio_wl::{Channel, Memory};
 
 use crate::shm::memory::{Allocator, MemfdAllocator, snapshot};
@@ -108,15 +107,7 @@ impl SocketHost {
 
 impl Host for SocketHost {
     fn connect(&self) -> io::Result<Box<dyn HostStream>> {
-        // Not `UnixStream::connect`, which waits while the backlog is full: a
-        // compositor that does not accept must not hold up other clients.
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        connect(
-            std::os::fd::AsRawFd::as_raw_fd(&fd),
-            &UnixAddr::new(&self.0)?,
-        )?;
-        Ok(Box::new(SocketStream::from(UnixStream::from(fd))))
+        Ok(Box::new(SocketStream::from(sys::connect(&self.0)?)))
     }
 
     fn allocator(&self) -> Rc<dyn Allocator> {

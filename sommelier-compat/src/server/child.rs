@@ -8,11 +8,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::args::SOMMELIER_VERSION;
-use crate::sys;
+use crate::sys::Inherited;
 
 /// Exit status of shells for a program that does not exist.
 pub const NOT_FOUND: i32 = 127;
@@ -36,11 +36,15 @@ pub struct Program(Child);
 impl Program {
     /// Starts it.
     ///
-    /// `mask` is its signal mask, which is not ours.
+    /// `inherited` is what it gets instead of what is ours.
     ///
     /// # Errors
     /// Whatever `execve` gives.
-    pub fn start(command: &[OsString], reach: Reach, mask: SigSet) -> io::Result<Self> {
+    pub(crate) fn start(
+        command: &[OsString],
+        reach: Reach,
+        inherited: Inherited,
+    ) -> io::Result<Self> {
         let [program, arguments @ ..] = command else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -49,8 +53,8 @@ impl Program {
             .args(arguments)
             .env("SOMMELIER_VERSION", SOMMELIER_VERSION)
             .env_remove("DISPLAY");
-        sys::with_signal_mask(&mut command, mask);
-        let inherited = match reach {
+        inherited.restore_for(&mut command);
+        let connection = match reach {
             Reach::Socket(socket) => {
                 command.env("WAYLAND_SOCKET", socket.as_raw_fd().to_string());
                 // No other process is started between here and its end.
@@ -65,7 +69,7 @@ impl Program {
             }
         };
         let child = command.spawn();
-        drop(inherited);
+        drop(connection);
         child.map(Self)
     }
 

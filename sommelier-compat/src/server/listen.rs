@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::sys;
+
 /// A listening socket; it and its lock file are removed when dropped.
 #[derive(Debug)]
 pub struct Listener {
@@ -108,7 +110,7 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
     if !kind.is_socket() {
         return Err(ListenError::NotASocket(path.into()));
     }
-    match UnixStream::connect(path) {
+    match sys::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(failed)
         }

@@ -8,5 +8,5 @@ mod process;
 mod socket;
 
 pub(crate) use mapping::Mapping;
-pub(crate) use process::with_signal_mask;
-pub(crate) use socket::{inherited_socket, receive, send};
+pub(crate) use process::Inherited;
+pub(crate) use socket::{connect, inherited_socket, receive, send};

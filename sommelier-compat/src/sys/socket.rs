@@ -2,13 +2,31 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, getsockname, recvmsg, sendmsg,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+    getsockname, recvmsg, sendmsg, socket,
 };
 
 use crate::wire::MAX_FDS_PER_SEND;
+
+/// Connects to a socket without waiting.
+///
+/// Not `UnixStream::connect`, which waits while the backlog is full: somebody
+/// who does not accept must not hold up others.
+///
+/// # Errors
+/// `WouldBlock` when the backlog is full, `ConnectionRefused` when nobody
+/// listens.
+pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    nix::sys::socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd.into())
+}
 
 /// Sends without blocking; all of `fds` go with the first byte.
 ///
