@@ -35,9 +35,6 @@ use crate::virtio::device::{Device, Turn};
 use crate::virtio::ring::{Memory, Vring, is_live};
 
 mod snapshot;
-#[cfg(test)]
-mod tests;
-
 pub use snapshot::Snapshot;
 use snapshot::Snapshots;
 

@@ -21,9 +21,6 @@ use crate::server::Shared;
 
 mod listing;
 
-#[cfg(test)]
-mod tests;
-
 /// Connections at once: the accept proxy, and people. Others wait in the backlog.
 const MAX_CLIENTS: usize = 16;
 

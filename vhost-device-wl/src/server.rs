@@ -29,9 +29,6 @@ use crate::core::watch::Waker;
 use crate::virtio::counters::QueueCounters;
 use crate::virtio::device::Device;
 
-#[cfg(test)]
-mod tests;
-
 /// Bytes one connection may have queued towards a peer that does not read: far more
 /// than a Wayland client sends between two looks at its socket, and little memory even
 /// for many connections.

@@ -260,7 +260,7 @@ impl Session {
             };
         }
         let fds = attach.iter().filter_map(|key| self.forward(*key)).collect();
-        self.make_room(bytes.len() as u64);
+        self.make_room(key, bytes.len());
         let vfd = self.vfds.get_mut(&key).ok_or(SessionError::Id)?;
         let result = vfd.send(key, bytes, fds, &mut self.watch);
         if let Err(error) = &result
@@ -457,24 +457,27 @@ impl Session {
 
     /// When the virtual machine's queues are full, the longest pays, not whoever
     /// comes next: a few peers that do not read must not cost the others theirs.
-    fn make_room(&mut self, bytes: u64) {
-        while self.quota.left(Resource::Queued) < bytes {
+    fn make_room(&mut self, key: Key, bytes: usize) {
+        while self.quota.left(Resource::Queued) < bytes as u64 {
             if self.lingering.evict(&mut self.watch) {
                 continue;
             }
-            let longest = self
-                .vfds
-                .iter()
-                .map(|(key, vfd)| (vfd.queued(), *key))
-                .max();
-            let Some((1.., key)) = longest else { break };
+            let own = self.vfds.get(&key).map_or(0, Vfd::queued) + bytes;
+            let others = self.vfds.iter().filter(|(other, _)| **other != key);
+            let longest = others.map(|(other, vfd)| (vfd.queued(), *other)).max();
+            let Some((longest, other)) = longest else {
+                break;
+            };
+            if longest < own {
+                break;
+            }
             tracing::warn!(
-                vfd = key,
+                vfd = other,
                 "peer does not read and queues are full: connection dropped"
             );
-            if let Some(vfd) = self.vfds.get_mut(&key) {
+            if let Some(vfd) = self.vfds.get_mut(&other) {
                 vfd.cut_off(&mut self.watch);
-                vfd.enqueue(key, &mut self.ready);
+                vfd.enqueue(other, &mut self.ready);
             }
         }
     }

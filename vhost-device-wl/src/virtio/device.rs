@@ -14,9 +14,6 @@ use super::requests::serve;
 use super::ring::{Broken, Memory, Ring, Vring, read_chain, write_chain};
 use crate::core::session::Session;
 
-#[cfg(test)]
-mod tests;
-
 /// Requests carried out per turn before messages get their turn: one full ring.
 const BUDGET: usize = 256;
 

@@ -18,9 +18,6 @@ use super::requests::describe;
 use super::ring::{Broken, Ring, writable_len, write_chain};
 use crate::core::session::{Announced, Inbound, Key, Session};
 
-#[cfg(test)]
-mod tests;
-
 /// Messages handled per turn before requests get their turn again.
 const BUDGET: usize = 256;
 

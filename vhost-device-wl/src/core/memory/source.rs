@@ -11,6 +11,9 @@ use virtio_wl::memfd_request::{Label, MemfdRequest, MemfdStatus, REPLY_BYTES};
 use super::{MemorySource, cannot_shrink};
 use crate::core::sys;
 
+#[cfg(test)]
+mod tests;
+
 /// How long the server may take. It does little more than one system call; a server
 /// that does not answer must not hold its guest up for longer.
 const PATIENCE: Duration = Duration::from_secs(2);
