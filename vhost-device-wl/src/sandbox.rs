@@ -5,6 +5,9 @@ use std::path::Path;
 
 use virtio_wl::host::sandbox::{FILES, FsAccess, MEMFD, SOCKETS, Sandbox, SandboxError, THREADS};
 
+#[cfg(test)]
+mod tests;
+
 /// Gives up everything that a device does not need. To be called before other
 /// threads start. `sockets` are the files of its own listening sockets, which it
 /// removes at the end.
