@@ -12,6 +12,7 @@
 //! * [`state`]: the parts together, and what the control socket may do
 //! * [`run`]: the event loop; `pacing`: when a frame is drawn
 //! * `vm`: one VM's Wayland display; `vms`: all of them and their connections
+//! * `share`: how much of the compositor's time a VM gets
 //! * `bridge`: bytes and descriptors between a connection and a display
 //! * `listener`: where connections come from
 //! * `render`: windows to pixels; `backend`: where the pixels go
@@ -31,6 +32,7 @@ mod pacing;
 mod render;
 pub mod run;
 pub mod screenshot;
+mod share;
 pub mod state;
 mod vm;
 mod vms;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use calloop::EventLoop;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::core::VmId;
@@ -16,6 +17,7 @@ pub fn run(
     config: &Config,
     setup: impl FnOnce(&mut Compositor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    raise_file_limit();
     let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
     let mut compositor = compositor(&event_loop, config)?;
     setup(&mut compositor)?;
@@ -41,4 +43,14 @@ pub(crate) fn compositor(
         host::listen(&mut compositor, context);
     }
     Ok(compositor)
+}
+
+/// Raises the soft limit of open files to the hard one: each client takes
+/// three and each of its pools one, and the usual 1024 were few.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
 }

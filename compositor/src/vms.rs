@@ -1,13 +1,15 @@
 //! The VMs that are known, and their clients' connections.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use calloop::RegistrationToken;
 
 use crate::bridge::LinkId;
 use crate::core::{Size, VmId};
 use crate::label::{Colour, VmName};
-use crate::vm::Vm;
+use crate::share::Share;
+use crate::vm::{Vm, VmEvent};
 
 /// Clients of one VM at a time. A full desktop session has about forty.
 const MAX_CLIENTS: usize = 128;
@@ -34,6 +36,20 @@ pub(crate) struct Entry {
     /// Clients wrote or left, or the core acted on it, since the last turn.
     pub(crate) dirty: bool,
     idle_since: u64,
+    share: Share,
+    /// Its connections are not read at present.
+    paused: bool,
+}
+
+impl Entry {
+    /// Lets the VM handle what its clients sent, on its own account. Also
+    /// answers until when it must be left alone, if it used too much time.
+    pub(crate) fn dispatch(&mut self) -> (Vec<VmEvent>, Option<Instant>) {
+        let start = Instant::now();
+        let events = self.vm.dispatch();
+        let now = Instant::now();
+        (events, self.share.charge(now - start, now))
+    }
 }
 
 impl Vms {
@@ -70,6 +86,8 @@ impl Vms {
                 links: BTreeMap::new(),
                 dirty: true,
                 idle_since: self.clock,
+                share: Share::default(),
+                paused: false,
             }),
         };
         Ok(&mut entry.vm)
@@ -114,6 +132,22 @@ impl Vms {
     pub(crate) fn remove(&mut self, id: VmId) -> Option<(Vm, Vec<RegistrationToken>)> {
         let entry = self.entries.remove(&id)?;
         Some((entry.vm, entry.links.into_values().collect()))
+    }
+
+    /// The sources of a VM's connections, if that changes whether it is paused.
+    pub(crate) fn set_paused(&mut self, id: VmId, paused: bool) -> Vec<RegistrationToken> {
+        match self.entries.get_mut(&id) {
+            Some(entry) if entry.paused != paused => {
+                entry.paused = paused;
+                entry.links.values().copied().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// True if a new connection of the VM has to wait as well.
+    pub(crate) fn is_paused(&self, id: VmId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.paused)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (VmId, &mut Entry)> {

@@ -1,5 +1,9 @@
 //! Clients and VMs coming and going.
 
+use std::time::Instant;
+
+use calloop::timer::{TimeoutAction, Timer};
+
 use super::Compositor;
 use crate::bridge::{Link, LinkId, LinkState, Transport};
 use crate::core::VmId;
@@ -42,6 +46,9 @@ impl Compositor {
             .handle
             .insert_source(link, turn)
             .map_err(|error| anyhow::anyhow!("cannot watch it: {error}"))?;
+        if self.vms.is_paused(vm) {
+            self.handle.disable(&token)?;
+        }
         self.vms.add_link(vm, id, token);
         tracing::debug!(vm = %name, link = id.0, "new client");
         Ok(())
@@ -52,6 +59,38 @@ impl Compositor {
             LinkState::Idle => {}
             LinkState::Fed => self.vms.mark(vm),
             LinkState::Closed => self.vms.remove_link(vm, link),
+        }
+    }
+
+    /// Leaves a VM's connections alone until a time.
+    pub(super) fn pause(&mut self, vm: VmId, until: Instant) {
+        let sources = self.vms.set_paused(vm, true);
+        if sources.is_empty() {
+            return;
+        }
+        for source in &sources {
+            if let Err(error) = self.handle.disable(source) {
+                tracing::error!(%error, "cannot pause a connection");
+            }
+        }
+        let resume = move |_, &mut (): &mut (), compositor: &mut Compositor| {
+            compositor.resume(vm);
+            TimeoutAction::Drop
+        };
+        if let Err(error) = self
+            .handle
+            .insert_source(Timer::from_deadline(until), resume)
+        {
+            tracing::error!(%error, "cannot set a timer");
+            self.resume(vm);
+        }
+    }
+
+    fn resume(&mut self, vm: VmId) {
+        for source in self.vms.set_paused(vm, false) {
+            if let Err(error) = self.handle.enable(&source) {
+                tracing::error!(%error, "cannot resume a connection");
+            }
         }
     }
 

@@ -29,10 +29,14 @@ impl Compositor {
     /// Runs displays and core until neither has anything to say to the other.
     pub(super) fn settle(&mut self) {
         loop {
-            let mut events = Vec::new();
+            let (mut events, mut pauses) = (Vec::new(), Vec::new());
             for (id, entry) in self.vms.iter_mut().filter(|(_, e)| e.dirty) {
-                let new = entry.vm.dispatch();
+                let (new, pause) = entry.dispatch();
                 events.extend(new.into_iter().map(|event| (id, event)));
+                pauses.extend(pause.map(|until| (id, until)));
+            }
+            for (vm, until) in pauses {
+                self.pause(vm, until);
             }
             let quiet = events.is_empty();
             for (vm, event) in events {

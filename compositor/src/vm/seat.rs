@@ -232,5 +232,10 @@ impl VmState {
         keyboard.unset_grab(self);
         pointer.unset_grab(self, serial, time);
         self.windows.dismiss_popups();
+        // The popup had the keyboard.
+        let window = self.windows.active().and_then(|key| self.windows.surface(key));
+        if keyboard.current_focus() != window {
+            keyboard.set_focus(self, window, serial);
+        }
     }
 }

@@ -156,6 +156,11 @@ impl Windows {
         Some(Rect::at(area.origin().relative_to(at), area.size()))
     }
 
+    /// The toplevel that has the keyboard.
+    pub(super) fn active(&self) -> Option<WindowKey> {
+        self.active
+    }
+
     /// Marks one toplevel as the one that has the keyboard.
     pub(super) fn set_active(&mut self, key: Option<WindowKey>) {
         if self.active == key {
