@@ -27,6 +27,10 @@ bitflags! {
         /// gives the buffers back, and adds to the balance with [`Request::Credit`] as its reader
         /// consumes. So a VFD that nobody reads pauses itself and nothing else.
         ///
+        /// In the other direction the device may give the buffers of a VFD_SEND back late, while its
+        /// peer does not read; requests for other VFDs overtake it. The guest bounds what it has
+        /// under way for one VFD, and must not let a thread wait for it uninterruptibly.
+        ///
         /// [`Request::Credit`]: super::Request::Credit
         const CREDIT = 1 << 23;
     }

@@ -13,8 +13,6 @@ use crate::setup::{Setup, pattern, receive, receive_exact, send_all};
 
 /// More than any buffer on the way holds.
 const TRANSFER: usize = 3 << 20;
-/// More than pipes and sockets hold, and less than a device holds for a peer that does not read.
-const UNREAD: usize = 700_000;
 
 fn only(fds: Vec<OwnedFd>) -> Result<File> {
     Ok(fds.into_iter().next().context("a descriptor")?.into())
@@ -72,7 +70,7 @@ fn the_guest_writes() -> Result<()> {
     let (channel, peer) = setup.connect()?;
     let pipe = setup.device.pipe(PipeDirection::Write)?;
     let mut reader = pass(&channel, &peer, &pipe)?;
-    let expected = pattern(2, UNREAD);
+    let expected = pattern(2, TRANSFER);
     thread::scope(|scope| {
         let receiver = scope.spawn(|| {
             let mut all = Vec::new();
@@ -93,7 +91,7 @@ fn an_ordinary_pipe_to_read_from() -> Result<()> {
     let (reader, mut writer) = io::pipe()?;
     let mut far = pass(&channel, &peer, &reader)?;
     drop(reader);
-    let expected = pattern(3, UNREAD);
+    let expected = pattern(3, TRANSFER);
     thread::scope(|scope| {
         let sender = scope.spawn(|| writer.write_all(&expected).map(|()| drop(writer)));
         let mut all = Vec::new();
@@ -190,7 +188,7 @@ fn a_slow_reader_loses_nothing() -> Result<()> {
     let (reader, mut writer) = io::pipe()?;
     let mut far = pass(&channel, &peer, &reader)?;
     drop(reader);
-    let expected = pattern(5, UNREAD);
+    let expected = pattern(5, TRANSFER);
     thread::scope(|scope| {
         let sender = scope.spawn(|| writer.write_all(&expected).map(|()| drop(writer)));
         // Nothing is read until another connection has been used for a while.
@@ -203,7 +201,7 @@ fn a_slow_reader_loses_nothing() -> Result<()> {
         }
         let mut all = Vec::new();
         far.read_to_end(&mut all)?;
-        ensure!(all == expected, "{} bytes of {UNREAD}", all.len());
+        ensure!(all == expected, "{} bytes of {TRANSFER}", all.len());
         sender.join().expect("no panic").context("writing")
     })
 }

@@ -24,13 +24,20 @@ pub(crate) struct Setup {
 impl Setup {
     /// A device whose default context is a socket of this process.
     pub(crate) fn new() -> Result<Self> {
-        let dir = TestDir::new()?;
+        Self::with(TestDir::new()?, |command, _| command)
+    }
+
+    /// A device with further options, in a directory that may have something in it.
+    pub(crate) fn with(
+        dir: TestDir,
+        options: impl FnOnce(Command, &TestDir) -> Command,
+    ) -> Result<Self> {
         let listener = UnixListener::bind(dir.join("host.sock")).context("listening socket")?;
         let binary = Binaries::beside_this_one()?.path("vhost-device-wl")?;
-        let daemon = Command::new("device", binary, dir.path())
+        let command = Command::new("device", binary, dir.path())
             .option("--socket", dir.join("device.sock"))
-            .option("--wayland-sock", dir.join("host.sock"))
-            .spawn_ready()?;
+            .option("--wayland-sock", dir.join("host.sock"));
+        let daemon = options(command, &dir).spawn_ready()?;
         let device = Device::open_address(&DeviceAddress::VhostUser(dir.join("device.sock")))?;
         // Tests poll channels as any program would.
         device.spawn_dispatcher()?;

@@ -273,6 +273,12 @@ impl Session {
         Ok(result?)
     }
 
+    /// Bytes sent to a VFD that its peer has not taken; none when there is no such VFD.
+    #[must_use]
+    pub fn unsent(&self, key: Key) -> usize {
+        self.vfds.get(&key).map_or(0, Vfd::queued)
+    }
+
     /// Forgets a VFD.
     ///
     /// # Errors

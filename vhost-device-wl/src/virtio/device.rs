@@ -10,7 +10,8 @@ use vhost_user_backend::VringT;
 
 use super::counters::QueueCounters;
 use super::inbox::{Delivery, Inbox};
-use super::requests::serve;
+use super::late::Late;
+use super::requests::{Served, serve};
 use super::ring::{Broken, Memory, Ring, Vring, read_chain, write_chain};
 use crate::core::session::Session;
 
@@ -31,6 +32,7 @@ pub enum Turn {
 pub struct Device {
     session: Session,
     inbox: Inbox,
+    late: Late,
     features: Features,
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     request: Vec<u8>,
@@ -46,6 +48,7 @@ impl Device {
         Device {
             session,
             inbox: Inbox::default(),
+            late: Late::default(),
             features: Features::empty(),
             counters,
             request: Vec::new(),
@@ -75,6 +78,7 @@ impl Device {
     pub fn reset(&mut self) {
         self.session.reset();
         self.inbox.reset();
+        self.late.reset();
         for counters in self.counters.iter() {
             counters.broken.store(false, Ordering::Relaxed);
         }
@@ -108,6 +112,10 @@ impl Device {
         if host {
             self.session.poll();
         }
+        guard(&counters[QUEUE_OUT], || {
+            self.late.release(&self.session, &output)?;
+            output.notify()
+        });
         let messages = guard(&counters[QUEUE_IN], || {
             self.inbox.deliver(&mut self.session, &input, self.features)
         });
@@ -129,16 +137,28 @@ impl Device {
             {
                 budget -= 1;
                 let head = chain.head_index();
-                let response = if read_chain(chain.clone(), MAX_REQUEST_SIZE, &mut self.request) {
+                let served = if read_chain(chain.clone(), MAX_REQUEST_SIZE, &mut self.request) {
                     let (session, inbox) = (&mut self.session, &mut self.inbox);
                     serve(session, inbox, self.features, &self.request)
                 } else {
                     tracing::debug!("malformed descriptor chain");
-                    Response::InvalidCmd
+                    Served {
+                        response: Response::InvalidCmd,
+                        sent_to: None,
+                    }
                 };
                 self.response.clear();
-                response.encode(self.features, &mut self.response);
-                let written = write_chain(chain, &self.response);
+                let encoded = &mut self.response;
+                served.response.encode(self.features, encoded);
+                let written = write_chain(chain, encoded);
+                if let Some(key) = served.sent_to
+                    && self.features.contains(Features::CREDIT)
+                    && self.late.hold(&self.session, key, head, written)
+                {
+                    continue;
+                }
+                // First, so that no message is finished after the close of its VFD.
+                self.late.release(&self.session, ring)?;
                 ring.push(head, written)?;
             }
             if budget == 0 {

@@ -6,6 +6,7 @@
 //! | [`requests`] | one request of the guest → core → response |
 //! | [`inbox`] | messages to the guest: order, space, and who neglects its share |
 //! | [`credit`] | how much each VFD may still send, for drivers that say so |
+//! | [`late`] | messages finished late because their peer does not read |
 //! | [`device`] | one turn of a worker: requests in, messages out, who to notify |
 //! | [`counters`] | what happened, for the operator |
 
@@ -13,5 +14,6 @@ pub mod counters;
 pub mod credit;
 pub mod device;
 pub mod inbox;
+pub mod late;
 pub mod requests;
 pub mod ring;

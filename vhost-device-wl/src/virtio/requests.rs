@@ -6,30 +6,46 @@ use virtio_wl::wire::{
 };
 
 use super::inbox::Inbox;
-use crate::core::session::{Announced, Session, SessionError};
+use crate::core::session::{Announced, Key, Session, SessionError};
 
 #[cfg(test)]
 mod tests;
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Served {
+    /// The answer.
+    pub response: Response,
+    /// The VFD to which it sent something.
+    pub sent_to: Option<Key>,
+}
+
 /// Carries out one request, already copied out of guest memory.
-pub fn serve(
-    session: &mut Session,
-    inbox: &mut Inbox,
-    features: Features,
-    bytes: &[u8],
-) -> Response {
+pub fn serve(session: &mut Session, inbox: &mut Inbox, features: Features, bytes: &[u8]) -> Served {
     let request = match Request::parse(bytes, features) {
         Ok(request) => request,
         Err(error) => {
             tracing::debug!(%error, "malformed request");
-            return error.response();
+            return Served {
+                response: error.response(),
+                sent_to: None,
+            };
         }
     };
     match carry_out(session, inbox, features, &request) {
-        Ok(response) => response,
+        Ok(response) => Served {
+            response,
+            sent_to: match request {
+                Request::Send { id, .. } | Request::SendForeign { id, .. } => Some(id.get()),
+                _ => None,
+            },
+        },
         Err(error) => {
             tracing::debug!(?request, %error, "request failed");
-            response_to(&error)
+            Served {
+                response: response_to(&error),
+                sent_to: None,
+            }
         }
     }
 }

@@ -155,6 +155,12 @@ impl<'a> Ring<'a> {
         })
     }
 
+    /// Whether the frontend has started and enabled it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        is_live(self.vring)
+    }
+
     /// Index of the next chain to be taken.
     #[must_use]
     pub fn next_avail(&self) -> u16 {
