@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.turns > 0, "nothing to measure: --turns is 0");
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
     println!("building (release, a few minutes the first time) ...");
-    let bench = Bench::start(cargo::build_release()?, args.rounds)?;
+    let bench = Bench::start(cargo::build(cargo::Profile::Release)?, args.rounds)?;
     let mut series = Variant::ALL.map(|variant| Series::new(variant.name()));
     for turn in 1..=args.turns {
         println!("turn {turn} of {}", args.turns);

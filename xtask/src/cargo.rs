@@ -35,23 +35,31 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     Ok(dir.to_path_buf())
 }
 
-/// Builds all binaries in release mode; cargo's own progress goes to the terminal.
+/// How the binaries are built.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Profile {
+    /// What users run.
+    Release,
+    /// What the tests run; quicker to build.
+    Debug,
+}
+
+/// Builds all binaries; cargo's own errors go to the terminal.
 ///
 /// # Errors
 /// When the build fails.
-pub(crate) fn build_release() -> Result<Binaries> {
-    let status = cargo()
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--workspace",
-            "--bins",
-        ])
-        .args(["--exclude", "xtask"])
-        .status()
-        .context("cannot run cargo")?;
+pub(crate) fn build(profile: Profile) -> Result<Binaries> {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
+    command.args(["--exclude", "xtask"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let status = command.status().context("cannot run cargo")?;
     ensure!(status.success(), "the build failed");
-    Ok(Binaries::in_dir(target_dir()?.join("release")))
+    let dir = match profile {
+        Profile::Release => "release",
+        Profile::Debug => "debug",
+    };
+    Ok(Binaries::in_dir(target_dir()?.join(dir)))
 }

@@ -12,6 +12,7 @@ use integration_tests::process::Daemon;
 use integration_tests::wait::{self, Deadline};
 use integration_tests::{Chain, leak};
 
+use crate::cargo::Profile;
 use crate::interrupt::Interrupt;
 use crate::{cargo, deps};
 
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Where the picture goes (default: demo.png in the target directory)
     #[arg(long, value_name = "PATH")]
     screenshot: Option<PathBuf>,
+    /// Run the debug build, as the tests do; quicker to compile
+    #[arg(long)]
+    debug: bool,
 }
 
 /// The app VM whose programs have a `sommelier` each.
@@ -32,8 +36,8 @@ const PERSONAL: (&str, &str) = ("personal", "#2e7d32");
 const WORK: (&str, &str) = ("work", "#c62828");
 /// Wayland socket of the shared `sommelier`, in the runtime directory of its VM.
 const SHARED_SOCKET: &str = "wayland-0";
-/// Room for four windows of the programs' own default sizes.
-const SCREEN: (u32, u32) = (1600, 1000);
+/// Room for the four windows in a row.
+const SCREEN: (u32, u32) = (1360, 400);
 /// What foot shows, and the title that says it has.
 const FOOT_SCRIPT: &str = r"printf '\n  \033[1mThis terminal runs in the app VM \033[32mpersonal\033[0m\033[1m.\033[0m\n\n  Its window crossed to the compositor VM over virtio_wl.\n  The frame around it is the compositor'\''s: nothing\n  in here can draw on it.\n\n  $ \033]2;personal terminal\033\\'; exec tail -f /dev/null";
 /// A longer --keep is not expected; it only turns an endless wait into a long one.
@@ -61,8 +65,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut progress = Progress { step: 0 };
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
     progress.say("needed packages are installed");
-    println!("     building (release, a few minutes the first time) ...");
-    let binaries = cargo::build_release()?;
+    println!("     building (a few minutes the first time) ...");
+    let profile = if args.debug {
+        Profile::Debug
+    } else {
+        Profile::Release
+    };
+    let binaries = cargo::build(profile)?;
     progress.say("all parts are built");
     let screenshot = match &args.screenshot {
         Some(path) => std::path::absolute(path).context("path of the screenshot")?,
@@ -85,6 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         keep(&chain, &programs, &interrupt, &mut progress)?;
     }
     programs.stop()?;
+    drop(programs);
     progress.say("programs have ended");
     chain.stop()?;
     progress.say("all daemons have ended and removed their sockets");
@@ -114,7 +124,7 @@ fn start_programs(chain: &Chain, progress: &mut Progress) -> Result<Programs> {
     let ctl = chain.ctl()?;
     let config = chain.paths().dir().write(
         "foot.ini",
-        "font=DejaVu Sans Mono:size=11\ninitial-window-size-pixels=640x360\n[cursor]\nblink=no\n",
+        "font=DejaVu Sans Mono:size=11\ninitial-window-size-pixels=540x300\n[cursor]\nblink=no\n",
     )?;
     let config = format!("--config={}", config.display());
     let (personal, work) = (chain.app(PERSONAL.0), chain.app(WORK.0));
