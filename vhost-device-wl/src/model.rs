@@ -68,6 +68,21 @@ impl MemoryPort for Port {
     }
 }
 
+/// Carries out the operations that `bytes` stand for: the first byte chooses the
+/// features, the rest are operations.
+pub fn run(bytes: &[u8]) {
+    let Some((choice, rest)) = bytes.split_first() else {
+        return;
+    };
+    let mut features = Features::TRANS_FLAGS | Features::USE_SHMEM;
+    features.set(Features::SEND_FENCES, choice & 1 != 0);
+    features.set(Features::CREDIT, choice & 2 != 0);
+    let mut world = World::new(features);
+    for op in Op::decode(rest) {
+        world.apply(&op);
+    }
+}
+
 /// What the guest knows of a VFD.
 #[derive(Debug, Default)]
 struct Known {
