@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    os::fd::BorrowedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{Arc, Mutex},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     memory::Memory,
     memory_server::MemoryServer,
     pump::Pump,
+    vfd::Vfd,
     wire::{ContextName, PipeDirection, VfdKind},
 };
 
@@ -152,6 +153,22 @@ impl Device {
     /// Counters of the driver since the device was opened; `None` when it keeps none.
     pub fn stats(&self) -> Option<DriverStats> {
         self.inner.driver.stats()
+    }
+
+    /// Takes a bare VFD back, for callers that could only keep its descriptor.
+    ///
+    /// What had arrived on a channel ahead of its bytes was closed with the channel it came from. The
+    /// kernel's driver may give a pipe's direction wrongly for pipes of devices that do not say it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY` when it is no VFD of this device; the descriptor is closed all the same.
+    pub fn vfd_from_fd(&self, fd: OwnedFd) -> io::Result<Vfd> {
+        let kind = self
+            .identify(fd.as_fd())?
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOTTY))?;
+        let vfd = self.inner.own(NewVfd { fd, kind });
+        Ok(Vfd::new(&self.inner, vfd))
     }
 
     /// What a file descriptor is: a VFD of this device, or something else (`None`).

@@ -233,6 +233,23 @@ fn a_refused_send_can_be_repeated() {
 }
 
 #[test]
+fn a_bare_descriptor_becomes_a_channel_again() {
+    let (device, channel, key, driver) = connected();
+    let fd = std::os::fd::OwnedFd::from(channel);
+    driver.push(key, Message::new(b"x", vec![]));
+    let Ok(Vfd::Stream(channel)) = device.vfd_from_fd(fd) else {
+        panic!("no channel");
+    };
+    assert_eq!(channel.kind(), VfdKind::Socket);
+    assert_eq!(receive(&channel, 5).expect("data").0, b"x");
+    let memory = device.allocate(5).expect("memory").into_fd();
+    assert!(matches!(device.vfd_from_fd(memory), Ok(Vfd::Memory(memory)) if memory.size() == 4096));
+    let (reader, _writer) = io::pipe().expect("a pipe");
+    let error = device.vfd_from_fd(reader.into()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
+}
+
+#[test]
 fn a_received_channel_works() {
     let (device, channel, key, driver) = connected();
     let (vfd, far) = driver.stream(VfdKind::Pipe {

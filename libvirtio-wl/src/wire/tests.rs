@@ -4,7 +4,7 @@ mod golden;
 mod properties;
 mod refusals;
 
-use super::{Features, VfdId};
+use super::{Features, MsgType, VfdId};
 
 /// What our own drivers and devices negotiate.
 fn ours() -> Features {
@@ -13,6 +13,21 @@ fn ours() -> Features {
 
 fn id(raw: u32) -> VfdId {
     VfdId::new(raw).expect("a valid id")
+}
+
+#[test]
+fn the_document_names_every_message_and_feature() {
+    let text = include_str!("../../PROTOCOL.md");
+    for kind in MsgType::ALL {
+        let number = *kind as u32;
+        let named =
+            text.contains(&format!("0x{number:X} ")) || text.contains(&format!("0x{number:x} "));
+        assert!(named, "{kind:?} ({number:#x})");
+    }
+    for (name, bit) in Features::all().iter_names() {
+        let row = format!("| {} | {name} |", bit.bits().trailing_zeros());
+        assert!(text.contains(&row), "{row}");
+    }
 }
 
 /// Bytes from words, as most messages are.
