@@ -39,6 +39,10 @@ const MAX_EARLY_FDS: usize = 280;
 /// in bytes (see [`Relay::take_copy_cost`]): a frame of 3840×2160 pixels.
 const COPY_PER_TURN: u64 = 3840 * 2160 * 4;
 
+/// A receive of this many bytes means that more may be waiting: what a message
+/// of the device carries at most.
+const FULL_RECEIVE: usize = virtio_wl::limits::MAX_CHUNK;
+
 /// Receives from the host for one client before the others have their turn.
 const RECEIVES_PER_TURN: usize = 16;
 
@@ -172,7 +176,14 @@ impl Connection {
                     self.host_closed = true;
                     return Ok(());
                 }
-                Ok(_) => self.handle_events()?,
+                Ok(len) => {
+                    self.handle_events()?;
+                    // Probably nothing is left; if something is, the event loop
+                    // says so. Asking would cost a call for every message.
+                    if len < FULL_RECEIVE {
+                        return Ok(());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if is_gone(&error) => {
                     self.host_closed = true;

@@ -36,9 +36,13 @@ use crate::shm::memory::{Allocator, SharedMemory};
 /// releases is stopped here.
 const MAX_COPIES: usize = 64;
 
-/// Bytes of shared memory for one client: some thirty frames of 3840×2160
-/// pixels. The real limit, for the whole guest, is the host's.
-const MAX_TOTAL: usize = 1 << 30;
+/// Bytes of shared memory for one client: fifteen frames of 3840×2160 pixels.
+/// The real limit, for the whole guest, is the host's.
+const MAX_TOTAL: usize = 512 << 20;
+
+/// Bytes of one buffer: 8192×8192 pixels. A copy is made in one go, during which
+/// other clients wait.
+const MAX_BUFFER: usize = 256 << 20;
 
 /// A client's buffer of shared memory.
 #[derive(Debug)]
@@ -265,10 +269,13 @@ impl Relay {
 
     /// Room for `len` bytes, in a new segment if need be.
     fn place(&mut self, len: usize) -> Result<Place, ClientError> {
+        let no_memory = |text: String| ClientError::display(display_error::NO_MEMORY, text);
+        if len > MAX_BUFFER {
+            return Err(no_memory("buffer too large".into()));
+        }
         if let Some(place) = self.buffers.arena.take(len) {
             return Ok(place);
         }
-        let no_memory = |text: String| ClientError::display(display_error::NO_MEMORY, text);
         let shm = self
             .buffers
             .shm

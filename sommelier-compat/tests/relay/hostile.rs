@@ -343,3 +343,40 @@ fn messages_cut_anywhere_are_put_together() {
         .read_exact(&mut answer)
         .expect("done and delete_id, twice");
 }
+
+#[test]
+fn a_host_that_does_not_read_holds_its_client_back_within_a_bound() {
+    use sommelier_compat::conn::{Connection, Host};
+
+    use crate::fixture::TestHost;
+
+    let host = TestHost::default();
+    let (ours, mut theirs) = UnixStream::pair().expect("sockets");
+    theirs.set_nonblocking(true).expect("a socket");
+    let mut relay = Connection::new(ours, &host as &dyn Host).expect("a relay");
+    let mut id = 1;
+    let mut sent = 0_usize;
+    let mut unsent = Vec::new();
+    loop {
+        if unsent.is_empty() {
+            unsent = (0..64).flat_map(|n| message(1, 0, &[id + 1 + n])).collect();
+            id += 64;
+        }
+        let written = theirs.write(&unsent).unwrap_or(0);
+        unsent.drain(..written);
+        sent += written;
+        assert!(sent < 4 << 20, "more than all queues hold");
+        let wants = relay.turn().expect("still connected");
+        if wants.client_read {
+            relay.client_readable().expect("still connected");
+            continue;
+        }
+        assert!(
+            wants.host_write && !wants.turn,
+            "it waits for the host, without spinning"
+        );
+        if written == 0 {
+            break;
+        }
+    }
+}

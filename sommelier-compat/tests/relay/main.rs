@@ -7,5 +7,6 @@ mod globals;
 mod hostile;
 mod painter;
 mod pixels;
+mod random;
 mod seat;
 mod server;
