@@ -38,6 +38,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config)
         .with_context(|| format!("configuration {}", args.config.display()))?;
     server::raise_descriptor_limit(&config).context("descriptor limit")?;
+    server::check_watch_limit(&config);
     // Before the sandbox, which needs the directories of its sockets.
     let (mut server, mut event_loop) = Server::new(args.config.clone())?;
     server.start(&config, &mut activated)?;

@@ -25,7 +25,7 @@ use virtio_wl::label::VmName;
 
 use crate::config::{Config, VmConfig};
 
-pub use descriptors::raise_descriptor_limit;
+pub use descriptors::{check_watch_limit, raise_descriptor_limit};
 use stream::Next;
 use vm::Vm;
 

@@ -1,4 +1,4 @@
-//! Enough descriptors for all connections at once.
+//! Enough descriptors for all connections, enough watches for all memory.
 
 use std::io;
 
@@ -33,4 +33,22 @@ pub fn raise_descriptor_limit(config: &Config) -> io::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Warns when the memory of all VMs could need more watches than the user may have: the
+/// last to ask would be refused within their quota. Silent where `/proc/sys` is hidden.
+pub fn check_watch_limit(config: &Config) {
+    let Ok(text) = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches") else {
+        return;
+    };
+    let needed: u64 = config.vms.iter().map(|vm| vm.limits.max_count).sum();
+    if let Ok(limit) = text.trim().parse::<u64>()
+        && needed > limit
+    {
+        tracing::warn!(
+            needed,
+            limit,
+            "max-count of all VMs exceed fs.inotify.max_user_watches"
+        );
+    }
 }

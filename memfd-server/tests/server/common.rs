@@ -25,12 +25,22 @@ pub(crate) struct Server {
 impl Server {
     /// With VMs `name` and further lines of their tables.
     pub(crate) fn start(vms: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(vms, None)
+    }
+
+    /// With at most that many open files.
+    pub(crate) fn start_with(vms: &[(&str, &str)], files: Option<u32>) -> Result<Self> {
+        let limit = match files {
+            None => String::new(),
+            Some(files) => format!("ulimit -n {files}; "),
+        };
         let dir = TestDir::new()?;
         let config = dir.write("config.toml", config(dir.path(), vms))?;
         dir.sub("run")?;
         let notify = NotifySocket::bind(dir.join("notify"))?;
-        let mut daemon = Command::new("memfd-server", BINARY, dir.path())
+        let mut daemon = Command::new("memfd-server", "sh", dir.path())
             .env("NOTIFY_SOCKET", notify.path())
+            .args(["-c", &format!("{limit}exec \"$0\" \"$@\""), BINARY])
             .option("--config", config)
             .spawn()?;
         daemon.wait_ready(&notify)?;

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use crate::common::Server;
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::leak::DescriptorCount;
+use integration_tests::wait::{self, Deadline};
 use virtio_wl::memfd_request::{MemfdRequest, MemfdStatus, REQUEST_BYTES};
 
 #[test]
@@ -108,15 +109,11 @@ fn connections_beyond_the_limit_are_closed() -> Result<()> {
     server.connect("home")?.get(1)?;
     // Room again, once the server has seen the end of one.
     drop(two);
-    integration_tests::wait::until(
-        "a connection to be taken",
-        integration_tests::wait::Deadline::step(),
-        || {
-            let mut next = server.connect("work")?;
-            let _ = next.send(1);
-            Ok(next.reply()?.map(drop))
-        },
-    )?;
+    wait::until("a connection to be taken", Deadline::step(), || {
+        let mut next = server.connect("work")?;
+        let _ = next.send(1);
+        Ok(next.reply()?.map(drop))
+    })?;
     one.get(1)?;
     server.stop()
 }
@@ -152,5 +149,22 @@ fn a_thousand_connections_leave_nothing() -> Result<()> {
         server.connect("work")?.get(4096)?;
     }
     before.settle(0)?;
+    server.stop()
+}
+
+#[test]
+fn a_host_without_descriptors_serves_again_when_there_are_some() -> Result<()> {
+    let server = Server::start_with(&[("bad", ""), ("good", "")], Some(24))?;
+    // More than the process can hold: some wait in the backlog.
+    let crowd: Vec<_> = (0..40)
+        .map(|_| server.connect("bad"))
+        .collect::<Result<_>>()?;
+    let mut good = server.connect("good")?;
+    good.send(4096)?;
+    let out = || Ok(server.daemon.log_text().contains("resting").then_some(()));
+    wait::until("descriptors to run out", Deadline::step(), out)?;
+    drop(crowd);
+    let reply = good.reply()?.context("hung up")?;
+    ensure!(reply.status == MemfdStatus::OK);
     server.stop()
 }

@@ -1,5 +1,7 @@
 //! The file fence.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use landlock::{
@@ -39,7 +41,7 @@ pub(super) fn restrict(paths: &[(PathBuf, FsAccess)]) -> Result<FileFence, Sandb
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
-        .scope(Scope::from_all(NEWEST))?
+        .scope(scopes(std::env::var_os("NOTIFY_SOCKET")))?
         .create()?;
     for (path, access) in paths {
         let fd = PathFd::new(path).map_err(|source| SandboxError::Path {
@@ -57,4 +59,13 @@ pub(super) fn restrict(paths: &[(PathBuf, FsAccess)]) -> Result<FileFence, Sandb
         RulesetStatus::PartiallyEnforced => FileFence::Partial,
         RulesetStatus::NotEnforced => FileFence::Missing,
     })
+}
+
+/// What of other processes is out of reach. The service manager's socket must not be,
+/// should it be an abstract one.
+fn scopes(notify_socket: Option<OsString>) -> BitFlags<Scope> {
+    match notify_socket {
+        Some(address) if address.as_bytes().starts_with(b"@") => Scope::Signal.into(),
+        _ => Scope::from_all(NEWEST),
+    }
 }
