@@ -26,7 +26,7 @@ pub(crate) struct LinkId(pub(crate) u64);
 /// What a turn of a link came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkState {
-    /// The display has something to read.
+    /// The display has something to read, or can go on writing.
     Fed,
     /// Nothing for the display.
     Idle,
@@ -98,10 +98,9 @@ impl Link {
 
     /// One turn: at most one read from each side.
     fn turn(&mut self, from_client: bool, from_display: bool) -> Result<LinkState, End> {
+        // A display does not write again by itself when its socket was full.
+        let drained = from_display && self.outbound.has_room() && self.read_display()?;
         let mut fed = false;
-        if from_display && self.outbound.has_room() {
-            self.read_display()?;
-        }
         let sent = self.outbound.is_empty() || self.outbound.send(&mut *self.transport)?;
         if !sent && !self.transport.polls_writable() && self.retry.is_none() {
             self.retry = Some(Timer::from_duration(RETRY));
@@ -120,7 +119,11 @@ impl Link {
             // still in `inbound`, and that full, nothing would wake this link.
             self.chunk = self.inbound.next()?;
         }
-        Ok(if fed { LinkState::Fed } else { LinkState::Idle })
+        Ok(if fed || drained {
+            LinkState::Fed
+        } else {
+            LinkState::Idle
+        })
     }
 
     fn read_client(&mut self) -> Result<(), End> {
@@ -133,16 +136,17 @@ impl Link {
         }
     }
 
-    fn read_display(&mut self) -> Result<(), End> {
+    /// True if the display's socket had something.
+    fn read_display(&mut self) -> Result<bool, End> {
         let mut bytes = [0; BYTES_PER_TURN];
         let mut fds: Vec<OwnedFd> = Vec::new();
         match unix::recv(&self.display, &mut bytes, &mut fds) {
             Ok(0) => Err(End::Display),
             Ok(count) => {
                 self.outbound.push(&bytes[..count], fds);
-                Ok(())
+                Ok(true)
             }
-            Err(error) => ignore_would_block(error),
+            Err(error) => ignore_would_block(error).map(|()| false),
         }
     }
 
@@ -212,8 +216,12 @@ impl EventSource for Link {
         // A hang-up is reported also while nobody wants to read. The client is
         // then gone, and what it asked for last does not matter any more.
         let hung_up = transport && readiness.readable && !self.interests[0].readable;
+        // A display that dropped a client which reads nothing is seen the same way.
+        let dropped = display && readiness.readable && !self.interests[1].readable;
         let result = if hung_up && !self.interests[0].writable {
             Err(End::Client)
+        } else if dropped {
+            Err(End::Display)
         } else {
             self.turn(
                 transport && readiness.readable,

@@ -91,6 +91,7 @@ impl Vm {
         let data = Arc::new(ClientState {
             compositor: CompositorClientState::default(),
             account: Account::new(Arc::clone(&self.state.counts)),
+            departures: Arc::clone(&self.state.departures),
         });
         self.display.handle().insert_client(stream, data)?;
         Ok(())
@@ -100,6 +101,14 @@ impl Vm {
     pub(crate) fn dispatch(&mut self) -> Vec<VmEvent> {
         if let Err(error) = self.display.dispatch_clients(&mut self.state) {
             tracing::error!(vm = %self.name, %error, "cannot read from clients");
+        }
+        for client in self.state.departures.take() {
+            // Runs the callbacks of its objects, if that is still to be done.
+            // The error only says that it is gone.
+            let _ = self
+                .display
+                .backend()
+                .dispatch_single_client(&mut self.state, client);
         }
         let handle = self.display.backend().handle();
         self.state.take_census(&handle);

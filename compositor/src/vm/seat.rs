@@ -233,7 +233,10 @@ impl VmState {
         pointer.unset_grab(self, serial, time);
         self.windows.dismiss_popups();
         // The popup had the keyboard.
-        let window = self.windows.active().and_then(|key| self.windows.surface(key));
+        let window = self
+            .windows
+            .active()
+            .and_then(|key| self.windows.surface(key));
         if keyboard.current_focus() != window {
             keyboard.set_focus(self, window, serial);
         }

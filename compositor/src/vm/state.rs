@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use smithay::desktop::PopupManager;
@@ -47,6 +47,7 @@ pub(super) struct VmState {
     pub(super) touched: HashSet<WlSurface>,
     /// What all clients together hold.
     pub(super) counts: Arc<Counts>,
+    pub(super) departures: Arc<Departures>,
     pub(super) census: Census,
     /// Surfaces with frame callbacks or with a copy to catch up on exist.
     pub(super) wants_frame: bool,
@@ -78,6 +79,7 @@ impl VmState {
             outbox: Vec::new(),
             touched: HashSet::new(),
             counts: Arc::default(),
+            departures: Arc::default(),
             census: Census::default(),
             wants_frame: false,
             start: Instant::now(),
@@ -133,11 +135,32 @@ impl Drop for LiveSurface {
 pub(super) struct ClientState {
     pub(super) compositor: CompositorClientState,
     pub(super) account: Account,
+    pub(super) departures: Arc<Departures>,
+}
+
+/// Clients that are gone, or were dropped while something was sent to them.
+/// The backend frees the latter only when it next reads from a client.
+#[derive(Debug, Default)]
+pub(super) struct Departures(Mutex<Vec<ClientId>>);
+
+impl Departures {
+    fn note(&self, client: ClientId) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(client);
+    }
+
+    /// Takes those noted since the last call.
+    pub(super) fn take(&self) -> Vec<ClientId> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl ClientData for ClientState {
     fn disconnected(&self, client: ClientId, reason: DisconnectReason) {
         tracing::debug!(?client, ?reason, "client is gone");
+        self.departures.note(client);
     }
 }
 
