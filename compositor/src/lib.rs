@@ -36,3 +36,6 @@ mod share;
 pub mod state;
 mod vm;
 mod vms;
+
+#[cfg(test)]
+mod tests;

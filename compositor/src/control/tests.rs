@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::protocol::{Input, MAX_REQUEST_BYTES, Reply, Request};
+use super::protocol::{Condition, Input, MAX_REQUEST_BYTES, Reply, Request};
 use super::*;
 use crate::config::Config;
 use crate::core::Size;
@@ -201,4 +201,49 @@ fn a_live_socket_is_not_replaced_and_a_dead_one_is() {
         std::io::ErrorKind::AddrInUse
     );
     assert!(path.exists());
+}
+
+#[test]
+fn a_screenshot_has_the_size_of_the_monitor() {
+    with_compositor(|path| {
+        let picture = Client::connect(&path).unwrap().screenshot().unwrap();
+        assert_eq!(
+            (picture.width, picture.height, picture.pixels.len()),
+            (64, 48, 64 * 48)
+        );
+    });
+}
+
+#[test]
+fn waits_end_with_the_condition_or_the_time() {
+    with_compositor(|path| {
+        let mut client = Client::connect(&path).unwrap();
+        let windows = |count, exactly| Condition::Windows {
+            count,
+            vm: None,
+            title: None,
+            exactly,
+        };
+        let mut wait = |until, timeout_ms| client.request(&Request::Wait { until, timeout_ms });
+        assert!(wait(windows(0, true), 0).is_ok());
+        assert!(wait(Condition::Idle {}, 20_000).is_ok());
+        assert!(wait(Condition::Quiet { ms: 1 }, 20_000).is_ok());
+        let message = refusal(wait(windows(1, false), 1));
+        assert!(message.contains("0 of 1 windows"), "{message}");
+    });
+}
+
+#[test]
+fn clients_that_never_read_or_leave_early_do_no_harm() {
+    with_compositor(|path| {
+        let mut silent = raw(&path);
+        silent.set_nonblocking(true).unwrap();
+        while silent.write(b"{\"windows\":{}}\n").is_ok() {}
+        for _ in 0..100 {
+            let mut early = raw(&path);
+            early.write_all(b"{\"screenshot\":{}}\n").unwrap();
+        }
+        let mut client = Client::connect(&path).unwrap();
+        assert!(client.request(&Request::Windows {}).is_ok());
+    });
 }
