@@ -2,16 +2,39 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-use virtio_wl::{Channel, MsgFlags, Vfd};
+use virtio_wl::{Channel, Device, MsgFlags, Vfd};
 
+use super::keymaps::Keymaps;
 use super::transport::Transport;
 
-impl Transport for Channel {
+/// A connection of a VM.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    channel: Channel,
+    device: Device,
+    keymaps: Rc<Keymaps>,
+}
+
+impl Connection {
+    /// A channel of `device`. `keymaps` is the same for all connections of a VM.
+    pub(crate) fn new(channel: Channel, device: Device, keymaps: Rc<Keymaps>) -> Self {
+        Self {
+            channel,
+            device,
+            keymaps,
+        }
+    }
+}
+
+impl Transport for Connection {
     fn recv(&mut self, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
         let mut vfds = Vec::new();
         let mut bufs = [IoSliceMut::new(bytes)];
-        let count = Channel::recv(self, &mut bufs, &mut vfds, MsgFlags::DONTWAIT)?;
+        let count = self
+            .channel
+            .recv(&mut bufs, &mut vfds, MsgFlags::DONTWAIT)?;
         for vfd in vfds {
             fds.push(ordinary(vfd)?);
         }
@@ -19,17 +42,31 @@ impl Transport for Channel {
     }
 
     fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        Channel::send(self, &[IoSlice::new(bytes)], fds, MsgFlags::DONTWAIT)
+        let (outgoing, fresh) = self
+            .keymaps
+            .prepare(fds, |bytes| allocate(&self.device, bytes))?;
+        let fds: Vec<_> = outgoing.iter().map(AsFd::as_fd).collect();
+        let bufs = [IoSlice::new(bytes)];
+        let sent = self.channel.send(&bufs, &fds, MsgFlags::DONTWAIT)?;
+        self.keymaps.sent(fresh);
+        Ok(sent)
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
-        AsFd::as_fd(self)
+        self.channel.as_fd()
     }
 
     fn polls_writable(&self) -> bool {
         // Not every driver shows it.
         false
     }
+}
+
+/// Memory of the device with `bytes` in it.
+fn allocate(device: &Device, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memory = device.allocate(bytes.len() as u64)?;
+    memory.map()?.write(0, bytes)?;
+    Ok(memory.into_fd())
 }
 
 /// What the display can use in place of a VFD: memory is mapped as it is, a

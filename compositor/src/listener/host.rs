@@ -3,6 +3,7 @@
 //! The device may be away when the compositor starts, and may go and come
 //! back; the compositor waits, says so once, and tries again.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use calloop::timer::{TimeoutAction, Timer};
 use calloop::{Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 use virtio_wl::{Device, Listener};
 
+use crate::bridge::{Connection, Keymaps};
 use crate::core::VmId;
 use crate::state::Compositor;
 
@@ -34,6 +36,8 @@ pub(crate) struct Host {
     /// the announcements stop.
     device: Option<(Device, Option<RegistrationToken>)>,
     listener: Option<(Rc<Listener>, RegistrationToken)>,
+    /// For as long as the compositor runs, also for VMs that are away.
+    keymaps: BTreeMap<VmId, Rc<Keymaps>>,
 }
 
 /// Connects now, or as soon as the device is there.
@@ -43,6 +47,7 @@ pub(crate) fn listen(compositor: &mut Compositor, context: &str) {
         pause: FIRST_PAUSE,
         device: None,
         listener: None,
+        keymaps: BTreeMap::new(),
     });
     connect(compositor);
 }
@@ -190,7 +195,17 @@ fn accept(listener: &Listener, compositor: &mut Compositor) {
     match listener.accept() {
         Ok((channel, peer)) => {
             let vm = VmId(u64::from(peer.vm_id.0));
-            compositor.add_client(vm, &peer.vm_name, peer.colour, Box::new(channel));
+            let Some(Host {
+                device: Some((device, _)),
+                keymaps,
+                ..
+            }) = &mut compositor.host
+            else {
+                return;
+            };
+            let keymaps = Rc::clone(keymaps.entry(vm).or_default());
+            let connection = Connection::new(channel, device.clone(), keymaps);
+            compositor.add_client(vm, &peer.vm_name, peer.colour, Box::new(connection));
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) if error.kind() == io::ErrorKind::NotConnected => {
