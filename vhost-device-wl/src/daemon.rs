@@ -122,8 +122,11 @@ fn accept_until_signal(
     gone: &Waker,
     signals: &SignalFd,
 ) -> Result<(), DaemonError> {
+    // After a failure to serve one: wait for another to leave, rather than to fail
+    // again and again for want of descriptors.
+    let mut stalled = false;
     loop {
-        let interest = if server.has_room() {
+        let interest = if server.has_room() && !stalled {
             PollFlags::POLLIN
         } else {
             PollFlags::empty()
@@ -145,12 +148,14 @@ fn accept_until_signal(
         }
         if ready[1] {
             gone.acknowledge();
+            stalled = false;
         }
         if ready[2]
             && let Err(error) = server.accept()
         {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "frontend not served");
+            stalled = server.is_serving();
         }
     }
 }

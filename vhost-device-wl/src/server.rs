@@ -185,6 +185,12 @@ impl Server {
         self.shared.lock().len() < self.shared.settings.max_frontends
     }
 
+    /// Whether there is a frontend.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        !self.shared.lock().is_empty()
+    }
+
     /// Accepts the frontend that waits on the listening socket.
     ///
     /// # Errors

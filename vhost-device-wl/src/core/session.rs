@@ -5,8 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::descriptor::{Descriptor, classify};
-use super::memory::{MemoryError, MemoryStore};
+use super::memory::MemoryStore;
 use super::names::{NameTable, Target};
 use super::outqueue::OutQueue;
 use super::quota::{Charge, Quota, Resource};
@@ -14,99 +13,20 @@ use super::stream::{Input, Stream, StreamKind, connect_now};
 use super::watch::{Waker, Watch};
 
 mod linger;
+mod receive;
+mod types;
 mod vfd;
 
 #[cfg(test)]
 mod tests;
 
 use linger::Lingering;
+pub use types::{Announced, Inbound, SessionError, Shape};
 use vfd::{Body, HangUp, Remains, Vfd};
 pub use vfd::{Traffic, VfdReport};
 
 /// Names a VFD; the personality chooses those the guest creates.
 pub type Key = u32;
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// No such VFD, or one of that key exists already.
-    #[error("no such VFD, or its id is taken")]
-    Id,
-    /// This VFD cannot do or be that.
-    #[error("not possible with this VFD")]
-    Type,
-    /// No memory, no room in the region, or a quota is used up.
-    #[error("out of memory")]
-    Memory(#[from] MemoryError),
-    /// The VM has too many VFDs.
-    #[error(transparent)]
-    Quota(#[from] super::quota::Exceeded),
-    /// No entry of that name.
-    #[error("nobody offers this name")]
-    Unnamed,
-    /// The host refused or failed.
-    #[error("failed on the host")]
-    Host(#[from] io::Error),
-}
-
-/// A VFD as a message to the guest describes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announced {
-    /// Shared memory.
-    Memory {
-        /// Where the guest sees it in the region, in bytes.
-        offset: u64,
-        /// Exact size in bytes.
-        size: u64,
-    },
-    /// A connection.
-    Socket,
-    /// A pipe end.
-    Pipe {
-        /// The guest can receive.
-        read: bool,
-        /// The guest can send.
-        write: bool,
-    },
-    /// Hangs up when signalled.
-    Fence,
-    /// Something the guest cannot have; it can only be closed.
-    Dead,
-}
-
-/// What happened on the host side of a VFD.
-#[derive(Debug)]
-pub enum Inbound {
-    /// Bytes, and the VFDs that came with them (their keys are new).
-    Data {
-        /// Which VFD.
-        key: Key,
-        /// At least one byte.
-        bytes: Vec<u8>,
-        /// In the order sent.
-        attached: Vec<(Key, Announced)>,
-    },
-    /// Nothing more will come. Reported once, after all data.
-    HangUp {
-        /// Which VFD.
-        key: Key,
-    },
-}
-
-/// Sizes the personality fixes.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    /// Most bytes of one [`Inbound::Data`].
-    pub max_chunk: usize,
-    /// Keys of received VFDs count up from here.
-    pub first_key: Key,
-    /// Keys of received VFDs end before this one.
-    pub end_key: Key,
-    /// Bytes a connection may have queued towards a peer that does not read.
-    pub max_socket_queue: usize,
-    /// The same of a pipe.
-    pub max_pipe_queue: usize,
-}
 
 /// One guest's VFDs.
 #[derive(Debug)]
@@ -512,65 +432,6 @@ impl Session {
         }
     }
 
-    /// Makes a VFD of a received descriptor. Never fails: what cannot be had
-    /// becomes a dead VFD, and the message it came with stays whole.
-    fn adopt(&mut self, fd: OwnedFd) -> (Key, Announced) {
-        let key = self.fresh_key();
-        let charge = match self.quota.charge(Resource::Vfds, 1) {
-            Ok(charge) => charge,
-            Err(error) => {
-                // The guest gets an id it can only close, which nothing here knows.
-                tracing::debug!(%error, "received descriptor dropped");
-                self.orphans.push_back(key);
-                return (key, Announced::Dead);
-            }
-        };
-        let body = self.body_of(fd);
-        let write_end = matches!(&body, Body::Stream(stream) if !stream.readable());
-        let (fence, dead) = (
-            matches!(body, Body::Fence(_)),
-            matches!(body, Body::Dead(_)),
-        );
-        let announced = self.insert(key, body, charge);
-        if fence || write_end {
-            self.start_reading(key);
-        }
-        if dead {
-            // Nobody shall wait for something to come from it.
-            self.hang_up(key);
-        }
-        (key, announced)
-    }
-
-    fn body_of(&mut self, fd: OwnedFd) -> Body {
-        match classify(fd) {
-            Descriptor::Memory { fd, writable } => {
-                let fd = Arc::new(fd);
-                match self.memory.adopt(Arc::clone(&fd), writable) {
-                    Ok(block) => Body::Memory(block),
-                    Err(error) => {
-                        tracing::debug!(%error, "received memory is not usable");
-                        Body::Dead(Some(fd))
-                    }
-                }
-            }
-            Descriptor::Socket(fd) => {
-                Body::Stream(Stream::received_socket(fd, self.socket_queue()))
-            }
-            Descriptor::Pipe { fd, read, write } => {
-                match Stream::received_pipe(fd, read, write, self.pipe_queue()) {
-                    Ok(stream) => Body::Stream(stream),
-                    Err(error) => {
-                        tracing::debug!(%error, "received pipe is not usable");
-                        Body::Dead(None)
-                    }
-                }
-            }
-            Descriptor::Fence(fd) => Body::Fence(Arc::new(fd)),
-            Descriptor::Odd(fd) => Body::Dead(Some(Arc::new(fd))),
-        }
-    }
-
     /// Panics if the session contradicts itself. For tests.
     #[cfg(any(test, feature = "test-util"))]
     pub fn verify_invariants(&self) {
@@ -597,18 +458,5 @@ impl Session {
         let vfds = (self.vfds.len() + self.lingering.len()) as u64;
         assert_eq!(vfds, self.quota.used(Resource::Vfds));
         self.memory.verify_invariants();
-    }
-
-    fn fresh_key(&mut self) -> Key {
-        loop {
-            let key = self.next_key;
-            self.next_key += 1;
-            if self.next_key >= self.shape.end_key {
-                self.next_key = self.shape.first_key;
-            }
-            if !self.vfds.contains_key(&key) {
-                return key;
-            }
-        }
     }
 }

@@ -29,8 +29,8 @@ fn serve(
 }
 
 fn sealed(size: u64) -> OwnedFd {
-    let fd = super::super::create(size).unwrap();
-    super::super::seal(&fd).unwrap();
+    let fd = crate::core::memory::files::create(size).unwrap();
+    crate::core::memory::files::seal(&fd).unwrap();
     fd
 }
 
@@ -64,7 +64,7 @@ fn memory_other_than_asked_for_is_not_taken() {
         match turn {
             1 => (0, None),
             2 => (0, Some(sealed(size + 4096))),
-            _ => (0, Some(super::super::create(size).unwrap())),
+            _ => (0, Some(crate::core::memory::files::create(size).unwrap())),
         }
     });
     let mut source = MemfdServer::new(&path);
