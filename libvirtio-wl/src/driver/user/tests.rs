@@ -162,7 +162,7 @@ fn replies_map_to_errors() {
 #[test]
 fn a_stuck_stream_leaves_room_for_all_others() {
     let (driver, mut device) = pair(BASE);
-    let streams: Vec<_> = (0..16).map(|_| connect(&driver, &mut device).0).collect();
+    let streams: Vec<_> = (0..32).map(|_| connect(&driver, &mut device).0).collect();
     // Nothing is finished from here on.
     for stream in &streams {
         let mut sent = 0;

@@ -23,9 +23,10 @@ use crate::{
 /// Slots that messages leave free for requests of other kinds.
 const RESERVED_SLOTS: usize = 8;
 
-/// How many times as many slots must be free as a stream has messages under way: alone, a stream
-/// can have 24, or 93 KiB.
-const GREED: usize = 4;
+/// How many times as many slots must be free as a stream has messages under way. Alone, a stream can
+/// have 10, or 39 KiB, which the device finishes in one go; and it takes some forty streams whose
+/// peers do not read to leave nothing to the others.
+const SHARE: usize = 12;
 
 /// Credit is given in pieces this large, so that a stream takes few requests and never runs dry
 /// while its reader keeps up.
@@ -106,7 +107,7 @@ impl State {
                 break;
             };
             let room = self.outbound.free().saturating_sub(RESERVED_SLOTS);
-            if room <= stream.in_flight * GREED {
+            if room <= stream.in_flight * SHARE {
                 break;
             }
             head.clear();
