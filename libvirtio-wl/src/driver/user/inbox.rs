@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use super::inbound::Buffer;
 use crate::wire::VfdId;
 
+/// Memory that an idle stream keeps: room for one message.
+const KEPT: usize = 4096;
+
 /// Bytes, and VFDs that each belong to a position among the bytes.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -76,8 +79,7 @@ impl Inbox {
         target[from_front..len].copy_from_slice(&back[..len - from_front]);
         self.bytes.drain(..len);
         self.position += len as u64;
-        if self.bytes.is_empty() {
-            // An idle stream keeps no memory.
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
             self.bytes = VecDeque::new();
         }
         len

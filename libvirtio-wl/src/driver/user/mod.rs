@@ -32,6 +32,17 @@
 //! Memory is never reused for another allocation: whoever was sent the first one may still have it
 //! mapped, and would see or change the second.
 //!
+//! # Who runs it
+//!
+//! There is no thread. Traffic moves when somebody waits in a call, sends, or dispatches; a program
+//! whose only thread waits for something else keeps the device waiting too, with what was sent
+//! before still on the queue, once the device has something to ask (to undo a mapping, say).
+//! Programs without an event loop start [`Device::spawn_dispatcher`](crate::Device::spawn_dispatcher).
+//!
+//! The queues are one process's: after a fork, everything fails with `ENODEV` in the child, and the
+//! child's copies of the descriptors keep streams and the device open until it executes a program or
+//! ends.
+//!
 //! # Sending
 //!
 //! A message is sent when it is on the queue. If the device reports a failure afterwards, the

@@ -40,6 +40,11 @@ const VIRTIO_F_VERSION_1: u64 = 1 << 32;
 /// Features of virtio_wl that this driver cannot do without.
 const REQUIRED: Features = Features::TRANS_FLAGS.union(Features::USE_SHMEM);
 
+/// Features of virtio_wl that this driver knows what to do with.
+const SUPPORTED: Features = REQUIRED
+    .union(Features::SEND_FENCES)
+    .union(Features::CREDIT);
+
 /// Set-up takes less than a millisecond. A device that serves somebody else accepts the connection
 /// (into its backlog) and then says nothing; this is how long it may.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -175,7 +180,7 @@ fn negotiate_features(frontend: &Frontend, offered: u64) -> io::Result<Features>
     let transport = VIRTIO_F_VERSION_1
         | VIRTIO_RING_F_EVENT_IDX
         | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
-    let features = Features::from_bits_truncate(offered);
+    let features = Features::from_bits_truncate(offered) & SUPPORTED;
     if offered & transport != transport || !features.contains(REQUIRED) {
         return Err(io::Error::other(format!(
             "not a virtio_wl device this driver can use: it offers features {offered:#x}"

@@ -4,7 +4,7 @@
 //! Others sleep until the leader (or a thread that came by and pumped) has news, or leaves.
 
 use std::{
-    io,
+    fmt, io,
     os::fd::{AsFd, BorrowedFd},
     process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -16,7 +16,6 @@ use nix::{errno::Errno, sched::sched_yield, sys::epoll::EpollTimeout};
 use super::{poller::Poller, session::Session, state::State, transfer::Attempt};
 
 /// The state, its lock, and who waits for it.
-#[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -34,6 +33,16 @@ pub(super) enum Need {
     Messages,
     /// Messages, or finished requests: a reply, or a slot.
     Requests,
+}
+
+impl fmt::Debug for Shared {
+    /// Without the state: that is pages of queues and buffers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("spin", &self.spin)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -133,14 +142,16 @@ impl Shared {
                 state.out_waiters += 1;
             }
             state.stats.sleeps += 1;
-            state = if state.led {
-                self.follow(state)
+            let slept;
+            (state, slept) = if state.led {
+                (self.follow(state), Ok(()))
             } else {
-                self.lead(state)?
+                self.lead(state)
             };
             if need == Need::Requests {
                 state.out_waiters -= 1;
             }
+            slept?;
             spun = self.spin.is_zero();
         }
     }
@@ -155,14 +166,17 @@ impl Shared {
         state
     }
 
-    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>) -> io::Result<MutexGuard<'a, State>> {
+    fn lead<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, io::Result<()>) {
         state.led = true;
         drop(state);
         let events = self.poller.wait(EpollTimeout::NONE);
         let mut state = self.lock();
         state.led = false;
-        state.handle(&events?);
-        Ok(state)
+        let slept = events.map(|events| state.handle(&events));
+        (state, slept)
     }
 
     /// Looks at the rings for a while, letting other threads run in between: two processes that
