@@ -27,7 +27,9 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         let Some(revents) = wait(shared, &jobs, closed) else {
-            return;
+            // Better to end them than to let them hang: their users see the end.
+            jobs.clear();
+            continue;
         };
         let mut revents = revents.into_iter();
         jobs.retain_mut(|job| {
@@ -42,7 +44,7 @@ pub(super) fn run(shared: &Shared) {
 
 /// Waits for something to do; what happened to the VFD and to the pipe of each job.
 ///
-/// `None` when the kernel refuses to poll, after which nothing can be done.
+/// `None` when the kernel refuses to poll, for want of memory or because of the limit of open files.
 fn wait(shared: &Shared, jobs: &[Job], closed: bool) -> Option<Vec<[PollFlags; 2]>> {
     let mut fds = vec![PollFd::new(shared.wake.as_fd(), PollFlags::POLLIN)];
     // An open device is dispatched by its owner.

@@ -38,6 +38,12 @@ const VFD_LINK: &str = "anon_inode:[virtwl_vfd]";
 /// What /proc says of a fence.
 const FENCE_LINK: &str = "anon_inode:sync_file";
 
+/// A received descriptor of which nothing can be told: passed on, but neither read nor written.
+const UNKNOWN: VfdKind = VfdKind::Pipe {
+    read: false,
+    write: false,
+};
+
 /// An open device node.
 #[derive(Debug)]
 pub(crate) struct KernelDriver<C = Kernel> {
@@ -133,10 +139,6 @@ impl<C: Calls> KernelDriver<C> {
             none if none.is_empty() => Err(Errno::EAGAIN),
             _ => Ok(()),
         }
-    }
-
-    fn is_link(&self, fd: BorrowedFd<'_>, target: &str) -> io::Result<bool> {
-        Ok(self.calls.link(fd)?.as_os_str() == target)
     }
 }
 
@@ -241,14 +243,17 @@ impl<C: Calls> Driver for KernelDriver<C> {
             return Err(Errno::EMFILE.into());
         }
         scatter(&txn.data[..count], bufs);
-        for fd in fds {
-            let kind = if self.is_link(fd.as_fd(), FENCE_LINK)? {
-                VfdKind::Fence
-            } else {
-                self.kind(fd.as_fd())?
-            };
-            out.push(NewVfd { fd, kind });
-        }
+        out.extend(fds.into_iter().map(|fd| {
+            // The bytes have been taken from the stream: no error may lose them.
+            let kind = self.identify(fd.as_fd()).unwrap_or_else(|error| {
+                tracing::warn!("cannot tell what was received: {error}");
+                None
+            });
+            NewVfd {
+                fd,
+                kind: kind.unwrap_or(UNKNOWN),
+            }
+        }));
         Ok(count)
     }
 

@@ -14,7 +14,7 @@ use nix::{
 };
 
 use super::{
-    FENCE_LINK, KernelDriver, VFD_LINK,
+    FENCE_LINK, KernelDriver, UNKNOWN, VFD_LINK,
     sys::{Calls, IOCTL_NEW, IOCTL_RECV, IOCTL_SEND, NewArgument, NewKind, Txn},
 };
 use crate::{
@@ -322,6 +322,18 @@ fn kinds_of_what_is_received() {
     let kinds: Vec<_> = out.iter().map(|vfd| vfd.kind).collect();
     let pipe = |read| VfdKind::Pipe { read, write: !read };
     assert_eq!(kinds, [VfdKind::Socket, pipe(true), pipe(false)]);
+}
+
+#[test]
+fn what_cannot_be_identified_loses_no_bytes() {
+    let driver = driver(Script {
+        recv: [Ok((b"bytes".to_vec(), vec![some_fd(true, true)]))].into(),
+        link: Some("anon_inode:[new]"),
+        ..Script::default()
+    });
+    let (data, out) = driver.recv_bytes(8).expect("data");
+    assert_eq!((data, out.len()), (b"bytes".to_vec(), 1));
+    assert_eq!(out[0].kind, UNKNOWN);
 }
 
 #[test]
