@@ -32,7 +32,7 @@ use crate::core::memory::{MemoryPort, cannot_shrink};
 use crate::core::watch::Waker;
 use crate::virtio::counters::QueueCounters;
 use crate::virtio::device::{Device, Turn};
-use crate::virtio::ring::{Memory, Vring, is_live};
+use crate::virtio::ring::{Memory, Stops, Vring, is_live};
 
 mod snapshot;
 pub use snapshot::Snapshot;
@@ -110,8 +110,9 @@ pub struct Backend {
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     waker: Waker,
     acked: AtomicU64,
-    /// A queue was stopped by the frontend since the last turn.
-    stopped: AtomicBool,
+    stops: Stops,
+    /// [`Stops::count`] as the worker knows it.
+    epoch: AtomicU64,
     reset: AtomicBool,
     ended: AtomicBool,
     snapshots: Snapshots,
@@ -139,7 +140,8 @@ impl Backend {
             counters,
             waker,
             acked: AtomicU64::new(0),
-            stopped: AtomicBool::new(false),
+            stops: Stops::default(),
+            epoch: AtomicU64::new(0),
             reset: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             snapshots: Snapshots::default(),
@@ -194,16 +196,19 @@ impl Backend {
         if self.reset.swap(false, Ordering::AcqRel) {
             device.reset();
         }
+        // In this order: a ring stopped after the count is seen by the turn itself.
+        let epoch = self.stops.count();
         if !vrings.iter().all(is_live) {
-            // Between two drivers: nothing of one may reach the other.
+            // Between two drivers nothing of one may reach the other.
+            device.turn_without_rings();
             return;
         }
-        if self.stopped.swap(false, Ordering::AcqRel) {
+        if self.epoch.swap(epoch, Ordering::AcqRel) != epoch {
             device.rings_restarted(vrings);
         }
         let acked = Features::from_bits_truncate(self.acked.load(Ordering::Acquire));
         device.set_features(acked);
-        if device.turn(&memory, vrings, host) == Turn::Again {
+        if device.turn(&memory, vrings, (&self.stops, epoch), host) == Turn::Again {
             self.waker.wake();
         }
         self.snapshots.grant(|| Snapshot::of(&device));
@@ -269,7 +274,7 @@ impl VhostUserBackend for Backend {
     }
 
     fn stop_vring(&self, _queue: u32) -> io::Result<()> {
-        self.stopped.store(true, Ordering::Release);
+        self.stops.add();
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::core::quota::{Limits, Quota};
 use crate::core::session::{Session, Shape};
 use crate::virtio::counters::QueueCounters;
 use crate::virtio::device::{Device, Turn};
+use crate::virtio::ring::Stops;
 
 mod guest;
 mod ops;
@@ -223,9 +224,8 @@ impl World {
     /// Takes the device to where it has nothing to do, and reads what it says.
     fn settle(&mut self) {
         for _ in 0..MAX_TURNS {
-            let turn = self
-                .device
-                .turn(self.guest.memory(), self.guest.vrings(), true);
+            let (mem, vrings) = (self.guest.memory(), self.guest.vrings());
+            let turn = self.device.turn(mem, vrings, (&Stops::default(), 0), true);
             let messages = self.guest.receive();
             let nothing = messages.is_empty();
             for message in messages {

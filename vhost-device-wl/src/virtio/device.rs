@@ -12,7 +12,7 @@ use super::counters::QueueCounters;
 use super::inbox::{Delivery, Inbox};
 use super::late::Late;
 use super::requests::{Served, serve};
-use super::ring::{Broken, Memory, Ring, Vring, read_chain, write_chain};
+use super::ring::{Broken, Memory, Ring, RingState, Stops, Vring, read_chain, write_chain};
 use crate::core::session::Session;
 
 /// Requests carried out per turn before messages get their turn: one full ring.
@@ -37,8 +37,7 @@ pub struct Device {
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     request: Vec<u8>,
     response: Vec<u8>,
-    /// Index of the next chain of each ring after the last turn.
-    taken: [u16; NUM_QUEUES],
+    rings: [RingState; NUM_QUEUES],
 }
 
 impl Device {
@@ -53,7 +52,7 @@ impl Device {
             counters,
             request: Vec::new(),
             response: Vec::new(),
-            taken: [0; NUM_QUEUES],
+            rings: Default::default(),
         }
     }
 
@@ -91,9 +90,11 @@ impl Device {
         for counters in self.counters.iter() {
             counters.broken.store(false, Ordering::Relaxed);
         }
-        if self.taken != [next(QUEUE_IN), next(QUEUE_OUT)] {
+        let starts = [next(QUEUE_IN), next(QUEUE_OUT)];
+        if [self.rings[QUEUE_IN].taken, self.rings[QUEUE_OUT].taken] != starts {
             tracing::info!("a new driver takes over");
             self.reset();
+            self.rings = starts.map(RingState::at);
         }
         self.inbox.restart(&mut self.session, next(QUEUE_IN));
     }
@@ -101,14 +102,26 @@ impl Device {
     /// Does what there is to do, up to a bound. Never blocks on a host peer.
     ///
     /// `host`: something may be ready on the host side (else that need not be asked).
-    pub fn turn(&mut self, mem: &Memory, vrings: &[Vring], host: bool) -> Turn {
+    /// The turn leaves the rings alone as soon as `stops` no longer counts `epoch`.
+    pub fn turn(
+        &mut self,
+        mem: &Memory,
+        vrings: &[Vring],
+        (stops, epoch): (&Stops, u64),
+        host: bool,
+    ) -> Turn {
         let (Some(input), Some(output)) = (vrings.get(QUEUE_IN), vrings.get(QUEUE_OUT)) else {
             return Turn::Idle;
         };
         let counters = Arc::clone(&self.counters);
-        let input = Ring::new(input, mem, &counters[QUEUE_IN]);
-        let output = Ring::new(output, mem, &counters[QUEUE_OUT]);
-        let requests = guard(&counters[QUEUE_OUT], || self.requests(&output));
+        let [input, output] = [(QUEUE_IN, input), (QUEUE_OUT, output)].map(|(queue, vring)| {
+            let state = std::mem::take(&mut self.rings[queue]);
+            Ring::new(vring, mem, &counters[queue], (stops, epoch), state)
+        });
+        let requests = guard(&counters[QUEUE_OUT], || {
+            output.settle()?;
+            self.requests(&output)
+        });
         if host {
             self.session.poll();
         }
@@ -117,15 +130,23 @@ impl Device {
             output.notify()
         });
         let messages = guard(&counters[QUEUE_IN], || {
+            input.settle()?;
             self.inbox.deliver(&mut self.session, &input, self.features)
         });
         input.publish();
         output.publish();
-        self.taken = [input.next_avail(), output.next_avail()];
+        self.rings = [input.into_state(), output.into_state()];
         match (requests, messages) {
             (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
             _ => Turn::Idle,
         }
+    }
+
+    /// A turn while the rings are stopped: peers get what is left for them, and what
+    /// they send waits.
+    pub fn turn_without_rings(&mut self) {
+        self.session.set_reading(false);
+        self.session.poll();
     }
 
     fn requests(&mut self, ring: &Ring<'_>) -> Result<Turn, Broken> {

@@ -4,8 +4,8 @@
 //! carried out: the frontend may need it to stop the ring while the device waits
 //! for that very frontend to map memory.
 
-use std::cell::Cell;
-use std::sync::atomic::Ordering;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use vhost_user_backend::{VringMutex, VringT};
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
@@ -27,11 +27,55 @@ pub type Chain<'a> = DescriptorChain<&'a Memory>;
 #[error("the guest broke its virtqueue")]
 pub struct Broken(#[from] virtio_queue::Error);
 
+/// How often the frontend has stopped a ring.
+///
+/// It may stop and start rings, even for another driver, while a turn is under way.
+/// The rest of such a turn must not touch them: what it knows belongs to before.
+#[derive(Debug, Default)]
+pub struct Stops(AtomicU64);
+
+impl Stops {
+    /// A ring was stopped (its own flag says so already).
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often, so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What the device remembers of a ring from turn to turn.
+#[derive(Debug, Default)]
+pub struct RingState {
+    /// Index of the next chain to be taken, as the device left it.
+    pub taken: u16,
+    /// Chains, with the bytes written to them, that the ring was stopped under. They
+    /// are given back if the same driver starts it again.
+    owed: Vec<(u16, u32)>,
+}
+
+impl RingState {
+    /// That of a ring that begins at `taken`.
+    #[must_use]
+    pub fn at(taken: u16) -> Self {
+        RingState {
+            taken,
+            owed: Vec::new(),
+        }
+    }
+}
+
 /// A virtqueue during one turn.
 pub struct Ring<'a> {
     vring: &'a Vring,
     mem: &'a Memory,
     counters: &'a QueueCounters,
+    stops: &'a Stops,
+    /// [`Stops::count`] when the turn began.
+    epoch: u64,
+    state: RefCell<RingState>,
     /// Something was given back that the guest has not been told of.
     pushed: Cell<bool>,
 }
@@ -45,15 +89,40 @@ impl std::fmt::Debug for Ring<'_> {
 }
 
 impl<'a> Ring<'a> {
-    /// The ring over `mem`.
+    /// The ring over `mem`, until `stops` counts more than `epoch`.
     #[must_use]
-    pub fn new(vring: &'a Vring, mem: &'a Memory, counters: &'a QueueCounters) -> Self {
+    pub fn new(
+        vring: &'a Vring,
+        mem: &'a Memory,
+        counters: &'a QueueCounters,
+        (stops, epoch): (&'a Stops, u64),
+        state: RingState,
+    ) -> Self {
         Ring {
             vring,
             mem,
             counters,
+            stops,
+            epoch,
+            state: RefCell::new(state),
             pushed: Cell::new(false),
         }
+    }
+
+    /// Ends the turn.
+    #[must_use]
+    pub fn into_state(self) -> RingState {
+        self.state.into_inner()
+    }
+
+    /// Gives back what a stopped ring could not take.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn settle(&self) -> Result<(), Broken> {
+        let owed = std::mem::take(&mut self.state.borrow_mut().owed);
+        owed.into_iter()
+            .try_for_each(|(head, len)| self.push(head, len))
     }
 
     /// Guest memory.
@@ -75,9 +144,16 @@ impl<'a> Ring<'a> {
     /// # Errors
     /// [`Broken`].
     pub fn push(&self, head: u16, len: u32) -> Result<(), Broken> {
-        self.pushed.set(true);
-        // Stopped meanwhile: the driver has taken everything back.
-        self.live((), |queue, mem| Ok(queue.add_used(mem, head, len)?))
+        let given = self.live(false, |queue, mem| {
+            queue.add_used(mem, head, len)?;
+            Ok(true)
+        })?;
+        if given {
+            self.pushed.set(true);
+        } else {
+            self.state.borrow_mut().owed.push((head, len));
+        }
+        Ok(())
     }
 
     /// Notifies the guest of what was pushed, if it wants to know. Once per batch.
@@ -158,13 +234,13 @@ impl<'a> Ring<'a> {
     /// Whether the frontend has started and enabled it.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        is_live(self.vring)
+        self.live(false, |_, _| Ok(true)).unwrap_or(false)
     }
 
     /// Index of the next chain to be taken.
     #[must_use]
     pub fn next_avail(&self) -> u16 {
-        self.vring.queue_next_avail()
+        self.state.borrow().taken
     }
 
     /// Number of entries.
@@ -222,10 +298,13 @@ impl<'a> Ring<'a> {
         step: impl FnOnce(&mut Queue, &'a Memory) -> Result<T, Broken>,
     ) -> Result<T, Broken> {
         let mut state = self.vring.get_mut();
-        if !(state.is_enabled() && state.get_queue().ready()) {
+        let live = state.is_enabled() && state.get_queue().ready();
+        if !live || self.stops.count() != self.epoch {
             return Ok(otherwise);
         }
-        step(state.get_queue_mut(), self.mem)
+        let result = step(state.get_queue_mut(), self.mem);
+        self.state.borrow_mut().taken = state.get_queue().next_avail();
+        result
     }
 }
 

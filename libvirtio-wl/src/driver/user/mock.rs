@@ -141,11 +141,10 @@ impl MockDevice {
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
         let poller = Poller::new().unwrap();
-        let lending = Lending::new();
+        let lending = Lending::new().unwrap();
         poller.add_readable(&ours, Source::Main).unwrap();
         poller.add_readable(&channel, Source::Requests).unwrap();
-        let returns = lending.events().unwrap();
-        poller.add_readable(returns, Source::Returned).unwrap();
+        poller.add_readable(&lending, Source::Returned).unwrap();
         let interrupt = poller.interrupt().as_fd().try_clone_to_owned().unwrap();
         let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap();
         let kick_out = eventfd();

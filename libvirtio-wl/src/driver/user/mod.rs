@@ -63,7 +63,6 @@ use nix::{
 };
 
 use self::{
-    state::State,
     token::FileId,
     wait::{Need, Shared},
 };
@@ -129,7 +128,6 @@ impl UserDriver {
     fn create(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
         // What the user has closed must not count against what it asks for.
         self.shared.dispatch()?;
-        self.shared.with(State::close_unwatched)?;
         let id = self
             .shared
             .wait(Need::Requests, |state| state.begin_create(&request))?;
