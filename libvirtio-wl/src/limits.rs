@@ -119,8 +119,11 @@ pub const MAX_PUMPED_PER_CHANNEL: usize = 32;
 pub const MAX_PUMPED_PIPES: usize = 256;
 
 /// How soon a pumped pipe is tried again when the driver had no room for its data and offers
-/// nothing to wait for.
-pub const PUMP_RETRY: Duration = Duration::from_millis(5);
+/// nothing to wait for. Twice as late each time nothing has changed, up to [`PUMP_RETRY_MAX`].
+pub const PUMP_RETRY: Duration = Duration::from_millis(2);
+
+/// See [`PUMP_RETRY`]: a peer that never reads must not cost more than a few wake-ups per second.
+pub const PUMP_RETRY_MAX: Duration = Duration::from_millis(250);
 
 const _: () = {
     assert!(MAX_CHUNK == 3968);

@@ -1,6 +1,6 @@
 //! The thread that carries.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -8,7 +8,10 @@ use nix::{
 };
 
 use super::{Job, Shared, job::Progress};
-use crate::{device::lock, limits::PUMP_RETRY};
+use crate::{
+    device::lock,
+    limits::{PUMP_RETRY, PUMP_RETRY_MAX},
+};
 
 /// A job of which poll(2) said nothing.
 const NOTHING: [PollFlags; 2] = [PollFlags::empty(); 2];
@@ -16,6 +19,7 @@ const NOTHING: [PollFlags; 2] = [PollFlags::empty(); 2];
 /// Carries until the device is closed and nothing is left to carry.
 pub(super) fn run(shared: &Shared) {
     let mut jobs: Vec<Job> = Vec::new();
+    let mut retry = PUMP_RETRY;
     loop {
         let closed = {
             let mut inbox = lock(&shared.inbox);
@@ -26,7 +30,9 @@ pub(super) fn run(shared: &Shared) {
         if jobs.is_empty() && closed {
             return;
         }
-        let Some(revents) = wait(shared, &jobs, closed) else {
+        let starved = jobs.iter().filter(|job| job.is_starved()).count();
+        let timeout = (starved > 0).then_some(retry);
+        let Some(revents) = wait(shared, &jobs, timeout, closed) else {
             // Better to end them than to let them hang: their users see the end.
             jobs.clear();
             continue;
@@ -39,13 +45,23 @@ pub(super) fn run(shared: &Shared) {
             }
             job.step(vfd, pipe) == Progress::More
         });
+        retry = if jobs.iter().filter(|job| job.is_starved()).count() < starved.max(1) {
+            PUMP_RETRY
+        } else {
+            PUMP_RETRY_MAX.min(2 * retry)
+        };
     }
 }
 
 /// Waits for something to do; what happened to the VFD and to the pipe of each job.
 ///
 /// `None` when the kernel refuses to poll, for want of memory or because of the limit of open files.
-fn wait(shared: &Shared, jobs: &[Job], closed: bool) -> Option<Vec<[PollFlags; 2]>> {
+fn wait(
+    shared: &Shared,
+    jobs: &[Job],
+    timeout: Option<Duration>,
+    closed: bool,
+) -> Option<Vec<[PollFlags; 2]>> {
     let mut fds = vec![PollFd::new(shared.wake.as_fd(), PollFlags::POLLIN)];
     // An open device is dispatched by its owner.
     let orphan = jobs.first().filter(|_| closed).map(Job::driver);
@@ -58,11 +74,9 @@ fn wait(shared: &Shared, jobs: &[Job], closed: bool) -> Option<Vec<[PollFlags; 2
         asked.push(interest.each_ref().map(Option::is_some));
         fds.extend(interest.into_iter().flatten());
     }
-    let timeout = if jobs.iter().any(Job::is_starved) {
-        PollTimeout::try_from(PUMP_RETRY).unwrap_or(PollTimeout::MAX)
-    } else {
-        PollTimeout::NONE
-    };
+    let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+        PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)
+    });
     match poll(&mut fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => {

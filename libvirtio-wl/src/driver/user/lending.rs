@@ -4,7 +4,9 @@
 //! Users therefore get an *open file description* of their own (the file opened again), shared by
 //! all duplicates of their fd and by all mappings made of them, in this process and others. A lock
 //! is put on it, on one byte far beyond any memory, which the kernel drops with that description:
-//! asking for the lock tells the truth at any time. When to ask is what inotify tells.
+//! asking for the lock tells the truth at any time. When to ask is what inotify tells. The kernel
+//! limits inotify per user; files that cannot be watched are asked about whenever a user closes or
+//! creates something.
 //!
 //! Where a file cannot be opened again (no `/proc`, another user's file), users get a duplicate of
 //! ours, which closes by [`Driver::close`](crate::driver::Driver::close) only.
@@ -40,7 +42,7 @@ const MAX_ASKS: u32 = 16;
 /// All memory that users hold.
 #[derive(Debug)]
 pub(super) struct Lending {
-    inotify: Inotify,
+    inotify: Option<Inotify>,
     lent: HashMap<FileId, Lent>,
     watches: HashMap<WatchDescriptor, FileId>,
     /// Files that were closed by somebody but whose marks are all still there.
@@ -51,19 +53,32 @@ pub(super) struct Lending {
 #[derive(Debug)]
 struct Lent {
     file: Arc<OwnedFd>,
-    watch: WatchDescriptor,
+    watch: Option<WatchDescriptor>,
     ids: Vec<VfdId>,
 }
 
 impl Lending {
     /// Nothing is lent yet.
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?,
+    pub(super) fn new() -> Self {
+        Self::with_inotify(
+            Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
+                .inspect_err(|errno| tracing::debug!(%errno, "cannot watch memory"))
+                .ok(),
+        )
+    }
+
+    fn with_inotify(inotify: Option<Inotify>) -> Self {
+        Self {
+            inotify,
             lent: HashMap::new(),
             watches: HashMap::new(),
             suspects: Vec::new(),
-        })
+        }
+    }
+
+    /// Readable when [`returned`](Self::returned) should be called; `None` when nothing tells.
+    pub(super) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
     }
 
     /// A file descriptor of `file` for a user.
@@ -99,19 +114,20 @@ impl Lending {
             Mode::empty(),
         )?;
         fcntl(&fd, FcntlArg::F_OFD_SETLK(&mark(id, libc::F_RDLCK)))?;
-        // The same watch again when the file has one.
-        let closes = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_CLOSE_NOWRITE;
-        let watch = self.inotify.add_watch(path.as_str(), closes)?;
-        self.watches.insert(watch, identity);
-        self.lent
-            .entry(identity)
-            .or_insert_with(|| Lent {
-                file: Arc::clone(file),
-                watch,
-                ids: Vec::new(),
-            })
-            .ids
-            .push(id);
+        let lent = self.lent.entry(identity).or_insert_with(|| Lent {
+            file: Arc::clone(file),
+            watch: None,
+            ids: Vec::new(),
+        });
+        lent.ids.push(id);
+        if lent.watch.is_none()
+            && let Some(inotify) = &self.inotify
+        {
+            let closes = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_CLOSE_NOWRITE;
+            lent.watch = inotify.add_watch(path.as_str(), closes).ok();
+            self.watches
+                .extend(lent.watch.map(|watch| (watch, identity)));
+        }
         Ok(fd)
     }
 
@@ -124,15 +140,18 @@ impl Lending {
         if lent.ids.is_empty() {
             let watch = lent.watch;
             self.lent.remove(&identity);
-            self.watches.remove(&watch);
-            // It may be gone already, with the file.
-            let _ = self.inotify.rm_watch(watch);
+            if let (Some(watch), Some(inotify)) = (watch, &self.inotify) {
+                self.watches.remove(&watch);
+                // It may be gone already, with the file.
+                let _ = inotify.rm_watch(watch);
+            }
         }
     }
 
     /// The VFDs whose memory no user holds any more, as far as known by now.
     pub(super) fn returned(&mut self) -> Vec<VfdId> {
-        let events = self.inotify.read_events().unwrap_or_default();
+        let events = self.inotify.as_ref().map(Inotify::read_events);
+        let events = events.and_then(Result::ok).unwrap_or_default();
         let mut asked = std::mem::take(&mut self.suspects);
         if events.is_empty() {
             // Old suspects can wait until something else is closed.
@@ -151,6 +170,8 @@ impl Lending {
                 asked.push((identity, 0));
             }
         }
+        let unwatched = self.lent.iter().filter(|(_, lent)| lent.watch.is_none());
+        asked.extend(unwatched.map(|(&identity, _)| (identity, MAX_ASKS)));
         let mut returned = Vec::new();
         for (identity, asks) in asked {
             let Some(lent) = self.lent.get(&identity) else {
@@ -158,7 +179,7 @@ impl Lending {
             };
             let before = returned.len();
             returned.extend(lent.ids.iter().filter(|&&id| !lent.is_held(id)));
-            if returned.len() == before {
+            if returned.len() == before && lent.watch.is_some() {
                 self.suspects.push((identity, MAX_ASKS.min(asks + 1)));
             }
         }
@@ -168,6 +189,11 @@ impl Lending {
     /// Whether [`returned`](Self::returned) should be called again soon, without an event.
     pub(super) fn is_unsure(&self) -> bool {
         self.suspects.iter().any(|&(_, asks)| asks < MAX_ASKS)
+    }
+
+    /// Whether [`returned`](Self::returned) may have something without any event.
+    pub(super) fn has_unwatched(&self) -> bool {
+        self.lent.values().any(|lent| lent.watch.is_none())
     }
 
     /// Whether the end of this VFD's memory will be noticed.
@@ -189,12 +215,6 @@ impl Lent {
                 true
             }
         }
-    }
-}
-
-impl AsFd for Lending {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
     }
 }
 

@@ -141,10 +141,11 @@ impl MockDevice {
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
         let poller = Poller::new().unwrap();
-        let lending = Lending::new().unwrap();
+        let lending = Lending::new();
         poller.add_readable(&ours, Source::Main).unwrap();
         poller.add_readable(&channel, Source::Requests).unwrap();
-        poller.add_readable(&lending, Source::Returned).unwrap();
+        let returns = lending.events().unwrap();
+        poller.add_readable(returns, Source::Returned).unwrap();
         let interrupt = poller.interrupt().as_fd().try_clone_to_owned().unwrap();
         let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap();
         let kick_out = eventfd();

@@ -63,6 +63,7 @@ use nix::{
 };
 
 use self::{
+    state::State,
     token::FileId,
     wait::{Need, Shared},
 };
@@ -128,6 +129,7 @@ impl UserDriver {
     fn create(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
         // What the user has closed must not count against what it asks for.
         self.shared.dispatch()?;
+        self.shared.with(State::close_unwatched)?;
         let id = self
             .shared
             .wait(Need::Requests, |state| state.begin_create(&request))?;

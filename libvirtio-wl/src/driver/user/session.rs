@@ -144,8 +144,10 @@ fn set_up(mut frontend: Frontend, main: UnixStream) -> io::Result<Session> {
     }
     poller.add_readable(&main, Source::Main)?;
     poller.add_readable(&requests, Source::Requests)?;
-    let lending = Lending::new()?;
-    poller.add_readable(&lending, Source::Returned)?;
+    let lending = Lending::new();
+    if let Some(events) = lending.events() {
+        poller.add_readable(events, Source::Returned)?;
+    }
     Ok(Session {
         features,
         memory,

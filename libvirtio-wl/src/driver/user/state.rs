@@ -407,6 +407,13 @@ impl State {
         }
     }
 
+    /// As [`close_returned`](Self::close_returned), if there is memory whose end nothing tells.
+    pub(super) fn close_unwatched(&mut self) {
+        if self.lending.has_unwatched() {
+            self.close_returned();
+        }
+    }
+
     /// Closes memory that no user holds any more.
     pub(super) fn close_returned(&mut self) {
         for id in self.lending.returned() {

@@ -20,7 +20,7 @@ fn id(raw: u32) -> VfdId {
 
 /// Everything returned once the watch has something to say.
 fn returned(lending: &mut Lending) -> Vec<VfdId> {
-    let mut fds = [PollFd::new(lending.as_fd(), PollFlags::POLLIN)];
+    let mut fds = [PollFd::new(lending.events().unwrap(), PollFlags::POLLIN)];
     let limit = PollTimeout::from(30_000_u16);
     assert_eq!(poll(&mut fds, limit), Ok(1), "no close was seen");
     lending.returned()
@@ -28,7 +28,7 @@ fn returned(lending: &mut Lending) -> Vec<VfdId> {
 
 #[test]
 fn returned_with_the_last_duplicate() {
-    let mut lending = Lending::new().unwrap();
+    let mut lending = Lending::new();
     let (identity, file) = memory();
     let fd = lending.lend(id(1), identity, &file).unwrap();
     let duplicate = fd.try_clone().unwrap();
@@ -40,7 +40,7 @@ fn returned_with_the_last_duplicate() {
 
 #[test]
 fn a_mapping_holds_memory() {
-    let mut lending = Lending::new().unwrap();
+    let mut lending = Lending::new();
     let (identity, file) = memory();
     let fd = lending.lend(id(1), identity, &file).unwrap();
     let mapping = Mapping::new(fd.as_fd(), 4096).unwrap();
@@ -52,7 +52,7 @@ fn a_mapping_holds_memory() {
 
 #[test]
 fn the_same_memory_twice_is_told_apart() {
-    let mut lending = Lending::new().unwrap();
+    let mut lending = Lending::new();
     let (identity, file) = memory();
     let first = lending.lend(id(1), identity, &file).unwrap();
     let second = lending.lend(id(2), identity, &file).unwrap();
@@ -65,7 +65,7 @@ fn the_same_memory_twice_is_told_apart() {
 
 #[test]
 fn another_holder_of_the_file_changes_nothing() {
-    let mut lending = Lending::new().unwrap();
+    let mut lending = Lending::new();
     let (identity, file) = memory();
     let held = lending.lend(id(1), identity, &file).unwrap();
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -83,11 +83,22 @@ fn another_holder_of_the_file_changes_nothing() {
 
 #[test]
 fn access_is_what_the_device_gave() {
-    let mut lending = Lending::new().unwrap();
+    let mut lending = Lending::new();
     let (identity, file) = memory();
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let read_only = Arc::new(OwnedFd::from(std::fs::File::open(path).unwrap()));
     let fd = lending.lend(id(1), identity, &read_only).unwrap();
     let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL).unwrap());
     assert_eq!(flags & OFlag::O_ACCMODE, OFlag::O_RDONLY);
+}
+
+#[test]
+fn without_watches_asking_is_enough() {
+    let mut lending = Lending::with_inotify(None);
+    let (identity, file) = memory();
+    let fd = lending.lend(id(1), identity, &file).unwrap();
+    assert_eq!(lending.returned(), []);
+    assert!(!lending.is_unsure());
+    drop(fd);
+    assert_eq!(lending.returned(), [id(1)]);
 }
