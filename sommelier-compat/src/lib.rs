@@ -20,6 +20,7 @@
 //! `unsafe` is confined to `sys`.
 
 pub mod args;
+mod chain;
 pub mod conn;
 pub mod objects;
 pub mod relay;

@@ -23,6 +23,7 @@ use super::opcode::{
     BUFFER_DESTROY, BUFFER_RELEASE, POOL_CREATE_BUFFER, POOL_DESTROY, SHM_CREATE_POOL,
 };
 use super::{ClientError, Data, ObjectRef, Relay};
+use crate::chain::Chain;
 use crate::objects::HostObject;
 use crate::shm::arena::{Arena, Place};
 use crate::shm::copy::{self, Layout};
@@ -177,7 +178,7 @@ impl Relay {
         let map = &arena.memory(copy.place.segment).memory.map;
         *copy_cost +=
             copy::update(map, copy.place.offset, &file, &layout, &damage).map_err(|error| {
-                let text = format!("error accessing SHM buffer: {error}");
+                let text = format!("error accessing SHM buffer: {}", Chain(&error));
                 ClientError::new(buffer.id, shm_error::INVALID_FD, text)
             })?;
         copy.holds = Some((surface, history.now()));
@@ -286,8 +287,9 @@ impl Relay {
         }
         let memory = self.buffers.allocator.allocate(len_of_segment);
         let memory = memory.map_err(|error| {
-            tracing::warn!(%error, bytes = len_of_segment, "cannot allocate shared memory");
-            no_memory(format!("cannot allocate shared memory: {error}"))
+            let text = format!("cannot share {len_of_segment} bytes: {}", Chain(&error));
+            tracing::warn!("{text}");
+            no_memory(text)
         })?;
         let fd = std::os::fd::AsFd::as_fd(&memory).try_clone_to_owned();
         let fd = fd.map_err(|error| no_memory(format!("cannot share memory: {error}")))?;

@@ -15,6 +15,7 @@ use super::opcode::{
 };
 use super::request::missing_fd;
 use super::{ClientError, Data, HostError, Relay, args};
+use crate::chain::Chain;
 use crate::shm::copy::Layout;
 use crate::shm::file::PoolFile;
 use crate::shm::format;
@@ -61,7 +62,7 @@ impl Relay {
         }
         let file = match PoolFile::new(fd, size, &self.buffers.files) {
             Ok(file) => file,
-            Err(error) => return refuse(shm_error::INVALID_FD, error.to_string()),
+            Err(error) => return refuse(shm_error::INVALID_FD, Chain(&error).to_string()),
         };
         if let Some(host) = self.objects.get(message.object).and_then(|shm| shm.host) {
             self.buffers.set_shm(host);

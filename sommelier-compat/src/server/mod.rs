@@ -13,6 +13,7 @@ use calloop::generic::Generic;
 use calloop::signals::{Signal, Signals};
 use calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 
+use crate::chain::Chain;
 use crate::conn::Host;
 use child::Program;
 use listen::Listener;
@@ -197,7 +198,7 @@ impl Server {
                 }
             };
             if let Err(error) = self.sessions.add(client) {
-                tracing::warn!(%error, "cannot connect a client to the host");
+                tracing::warn!("cannot connect a client to the host: {}", Chain(&error));
             }
         }
     }

@@ -10,6 +10,7 @@ use calloop::generic::Generic;
 use calloop::{Dispatcher, Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 
 use super::Server;
+use crate::chain::Chain;
 use crate::conn::{Connection, End, Host, Wants};
 
 /// Connections up to which all are asked for news after the host's device was
@@ -236,10 +237,7 @@ impl Sessions {
         };
         match end {
             End::Client | End::Failed => tracing::debug!(%end, "connection closed"),
-            _ => {
-                let cause = std::error::Error::source(end).map(ToString::to_string);
-                tracing::warn!(%end, cause, "connection closed");
-            }
+            _ => tracing::warn!("connection closed: {}", Chain(end)),
         }
         self.handle.remove(session.client.token);
         self.handle.remove(session.host.token);

@@ -108,3 +108,6 @@ fn sealable(name: &str) -> io::Result<File> {
             other => io::Error::other(other),
         })
 }
+
+#[cfg(test)]
+mod tests;
