@@ -11,7 +11,8 @@
 //! | `inbound`, `outbound` | the two queues: buffers, requests, replies | bytes |
 //! | `session` | vhost-user set-up | the protocol's order |
 //! | `shmem` | the device's requests to map memory | files by offset |
-//! | `state` | what messages mean; VFDs | the wire |
+//! | `state` | VFDs, and what the lock protects | the queues |
+//! | `traffic` | what the device's messages do to that | the wire |
 //! | `transfer` | what a caller's call does to that | the wire |
 //! | `inbox`, `vfd`, `token`, `identity`, `ids` | one VFD: its data, its fd, its names | |
 //! | `lending` | memory that users hold | open files |
@@ -90,6 +91,7 @@ mod shmem;
 mod state;
 mod sys;
 mod token;
+mod traffic;
 mod transfer;
 mod vfd;
 mod wait;

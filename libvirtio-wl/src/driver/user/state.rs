@@ -1,7 +1,7 @@
-//! Everything that the driver's lock protects: the queues, and what the messages on them mean.
+//! Everything that the driver's lock protects: the queues, the VFDs, and who waits.
 //!
-//! Nothing here blocks. [`State::pump`] is the heart: it takes what the device has finished and
-//! sent, and may be called at any time by anybody.
+//! Nothing here blocks. What the device says is in [`super::traffic`], what users call in
+//! [`super::transfer`].
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,28 +14,18 @@ use nix::sys::eventfd::EventFd;
 use super::{
     identity::Identities,
     ids::GuestIds,
-    inbound::{Buffer, Inbound, InboundFault},
+    inbound::Inbound,
     lending::Lending,
-    outbound::{Finished, Outbound, OutboundFault, Purpose},
+    outbound::{Outbound, Purpose},
     poller::{Poller, Source, signal},
     session::Session,
     shmem::{Mappings, RequestChannel},
-    token::FileId,
-    vfd::{SharedMemory, Stream, Vfd},
+    vfd::Vfd,
 };
 use crate::{
     driver::DriverStats,
-    limits::{IN_BUFFER_SIZE, INITIAL_CREDIT, QUEUE_SIZE},
-    wire::{Event, Features, ParseError, Request, Response, VfdId, VfdInfo, VfdKind},
+    wire::{Features, Request, Response, VfdId, VfdKind},
 };
-
-/// Messages taken from the device in one go. More are left for the next call, so that a busy device
-/// cannot keep a caller for ever.
-const MESSAGES_PER_PUMP: usize = QUEUE_SIZE as usize;
-
-/// Bytes a stream may hold before its further `in` buffers are kept from a device that knows no
-/// credit. What one stream can hold is this and all the buffers there are.
-const HOLD_ABOVE: usize = INITIAL_CREDIT as usize;
 
 /// What the lock protects.
 #[derive(Debug)]
@@ -56,12 +46,12 @@ pub(super) struct State {
     /// Callers that want to hear of finished requests.
     pub(super) out_waiters: usize,
     /// A caller that does not wait was turned away for want of room.
-    room_wanted: bool,
+    pub(super) room_wanted: bool,
     /// Something happened that a waiting thread may wait for.
     pub(super) progress: bool,
     pub(super) poller: Arc<Poller>,
     pub(super) lending: Lending,
-    mappings: Mappings,
+    pub(super) mappings: Mappings,
     requests: Option<RequestChannel>,
     /// Replies that their requesters have not taken yet.
     pub(super) replies: HashMap<VfdId, Response>,
@@ -70,25 +60,10 @@ pub(super) struct State {
     /// Streams whose handle may have to change.
     dirty: Vec<VfdId>,
     /// Closed VFDs that the device may have sent messages of, which are still on the `in` queue.
-    closed: Vec<VfdId>,
+    pub(super) closed: Vec<VfdId>,
     kick_in: EventFd,
     kick_out: EventFd,
     main: UnixStream,
-}
-
-/// The device broke the rules.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Inbound(#[from] InboundFault),
-    #[error(transparent)]
-    Outbound(#[from] OutboundFault),
-    #[error("malformed message")]
-    Message(#[source] ParseError),
-    #[error("malformed reply")]
-    Reply(#[source] ParseError),
-    #[error("VFD {0} announced twice")]
-    Duplicate(VfdId),
 }
 
 impl State {
@@ -126,181 +101,6 @@ impl State {
         state.pump();
         state.kick();
         (state, poller)
-    }
-
-    /// Takes everything the device has finished and sent, and asks for an interrupt for the next.
-    pub(super) fn pump(&mut self) {
-        if self.dead {
-            return;
-        }
-        if let Err(fault) = self.take_all() {
-            tracing::error!(
-                error = &fault as &dyn std::error::Error,
-                "the device broke the rules; disconnecting"
-            );
-            self.die();
-        }
-    }
-
-    fn take_all(&mut self) -> Result<(), Fault> {
-        let mut message = [0; IN_BUFFER_SIZE];
-        let mut budget = MESSAGES_PER_PUMP;
-        loop {
-            while let Some(finished) = self.outbound.reap()? {
-                self.finish(&finished)?;
-            }
-            while budget > 0
-                && let Some((buffer, len)) = self.inbound.next(&mut message)?
-            {
-                budget -= 1;
-                // The device answers a creation before it sends a message on what it created, but
-                // that may have been after the replies were taken above.
-                while let Some(finished) = self.outbound.reap()? {
-                    self.finish(&finished)?;
-                }
-                self.receive(buffer, &message[..len])?;
-            }
-            if budget > 0 {
-                // The device sent nothing about these after it finished closing them, and all that
-                // it sent before has been taken now.
-                for id in self.closed.drain(..) {
-                    self.ids.free(id);
-                }
-            }
-            self.post_deferred();
-            let wanted = self.out_waiters > 0 || self.room_wanted;
-            let finished = wanted && self.outbound.arm();
-            if !self.inbound.arm() && !finished {
-                return Ok(());
-            }
-            if budget == 0 {
-                self.poller.interrupt_self();
-                return Ok(());
-            }
-        }
-    }
-
-    /// Acts on the reply to a request.
-    fn finish(&mut self, finished: &Finished) -> Result<(), Fault> {
-        let response = Response::parse(finished.reply(), self.features).map_err(Fault::Reply)?;
-        let errno = response.errno();
-        self.progress = true;
-        match finished.purpose {
-            Purpose::Create(id) => {
-                // At once: messages for it are taken before its requester runs.
-                if let Response::VfdNew(info) = &response
-                    && info.id == id
-                    && let Some(vfd) = self.adopt(info)
-                {
-                    self.vfds.insert(id, vfd);
-                }
-                self.replies.insert(id, response);
-            }
-            Purpose::Send(id) => {
-                if let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) {
-                    stream.in_flight -= 1;
-                    if errno.is_some() && !stream.broken {
-                        tracing::debug!(%id, ?response, "a message could not be delivered");
-                        stream.broken = true;
-                    }
-                }
-            }
-            Purpose::Close(id) => {
-                if errno.is_some() {
-                    tracing::error!(%id, ?response, "cannot close a VFD");
-                }
-                self.closed.push(id);
-            }
-            // The VFD may have gone meanwhile.
-            Purpose::Credit(_) if response == Response::InvalidId => {}
-            Purpose::Credit(id) => {
-                if errno.is_some() {
-                    tracing::error!(%id, ?response, "cannot give credit");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Acts on a message of the device.
-    fn receive(&mut self, buffer: Buffer, message: &[u8]) -> Result<(), Fault> {
-        self.stats.messages += 1;
-        self.progress = true;
-        match Event::parse(message, self.features).map_err(Fault::Message)? {
-            Event::VfdNew(info) => {
-                self.inbound.give_back(buffer);
-                self.announce(info)
-            }
-            Event::Recv { id, vfds, data } => {
-                self.deliver(id, &vfds, data, buffer);
-                Ok(())
-            }
-            Event::Hup { id } => {
-                self.inbound.give_back(buffer);
-                if let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) {
-                    stream.hung_up = true;
-                    self.touch(id);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn announce(&mut self, info: VfdInfo) -> Result<(), Fault> {
-        let vfd = self.adopt(&info).unwrap_or_else(|| {
-            tracing::error!(id = %info.id, "the device announced memory that it did not map");
-            Vfd::Stream(Stream::dead())
-        });
-        match self.vfds.insert(info.id, vfd) {
-            None => Ok(()),
-            Some(_) => Err(Fault::Duplicate(info.id)),
-        }
-    }
-
-    /// What the device describes; `None` when it is memory that is not mapped.
-    pub(super) fn adopt(&self, info: &VfdInfo) -> Option<Vfd> {
-        let Some(range) = info.memory else {
-            return Some(Vfd::Stream(match info.kind(self.features) {
-                VfdKind::Pipe {
-                    read: false,
-                    write: false,
-                } => Stream::dead(),
-                kind => Stream::new(kind),
-            }));
-        };
-        let file = self.mappings.file(range.offset(), range.size)?;
-        let identity = FileId::of(&file).ok()?;
-        Some(Vfd::Memory(SharedMemory {
-            file,
-            identity,
-            size: range.size,
-        }))
-    }
-
-    fn deliver(&mut self, id: VfdId, vfds: &[VfdId], data: &[u8], buffer: Buffer) {
-        let known = vfds.iter().copied().filter(|vfd| {
-            let known = self.vfds.contains_key(vfd);
-            if !known {
-                tracing::error!(%vfd, "the device sent a VFD that it did not announce");
-            }
-            known
-        });
-        let known: Vec<_> = known.collect();
-        let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) else {
-            // Closed while the message was under way.
-            self.inbound.give_back(buffer);
-            for vfd in known {
-                self.close(vfd);
-            }
-            return;
-        };
-        stream.inbox.push(&known, data);
-        if self.features.contains(Features::CREDIT) || stream.inbox.len() <= HOLD_ABOVE {
-            self.inbound.give_back(buffer);
-        } else {
-            stream.inbox.hold(buffer);
-        }
-        self.touch(id);
     }
 
     /// Notes that a stream's handle may have to change.
@@ -369,7 +169,7 @@ impl State {
         }
     }
 
-    fn post_deferred(&mut self) {
+    pub(super) fn post_deferred(&mut self) {
         let mut bytes = Vec::new();
         while let Some((request, purpose)) = self.deferred.front() {
             bytes.clear();
@@ -448,7 +248,7 @@ impl State {
     }
 
     /// The device is gone: everything that waits for it ends.
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         self.dead = true;
         self.progress = true;
         self.deferred.clear();
