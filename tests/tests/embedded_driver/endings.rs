@@ -85,8 +85,21 @@ fn memory_comes_back_when_nobody_holds_it() -> Result<()> {
     Ok(())
 }
 
+/// Set in a process that runs one test alone.
+const ALONE: &str = "VIRTIO_WL_TEST_ALONE";
+
 #[test]
 fn a_thousand_connections_leave_nothing() -> Result<()> {
+    // Counting descriptors needs a process without other tests' descriptors.
+    if std::env::var_os(ALONE).is_none() {
+        let output = process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "endings::a_thousand_connections_leave_nothing"])
+            .env(ALONE, "1")
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(text.contains("1 passed"), "{text}");
+        return Ok(());
+    }
     let bench = Bench::new()?;
     let device = bench.open_dispatched()?;
     let round = || -> Result<()> {
@@ -110,8 +123,7 @@ fn a_thousand_connections_leave_nothing() -> Result<()> {
         round()?;
     }
     dispatch_until(&device, "closes to be seen", || Ok(host.settle(4).is_ok()))?;
-    // Other tests of this process come and go meanwhile.
-    guest.settle(400)?;
+    guest.settle(4)?;
     let grown = leak::resident_kib(bench.daemon.pid())?.saturating_sub(memory);
     ensure!(grown < 4096, "the device grew by {grown} KiB");
     Ok(())
