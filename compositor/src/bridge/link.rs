@@ -284,3 +284,6 @@ impl EventSource for Link {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,3 +77,6 @@ impl Outbound {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

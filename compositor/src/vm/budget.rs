@@ -61,3 +61,6 @@ impl Drop for Memory {
         self.used.set(self.used.get().saturating_sub(self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests;
