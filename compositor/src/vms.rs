@@ -8,7 +8,7 @@ use calloop::RegistrationToken;
 use crate::bridge::LinkId;
 use crate::core::{Size, VmId};
 use crate::label::{Colour, VmName};
-use crate::share::Share;
+use crate::share::{self, Share};
 use crate::vm::{Vm, VmEvent};
 
 /// Clients of one VM at a time. A full desktop session has about forty.
@@ -45,10 +45,10 @@ impl Entry {
     /// Lets the VM handle what its clients sent, on its own account. Also
     /// answers until when it must be left alone, if it used too much time.
     pub(crate) fn dispatch(&mut self) -> (Vec<VmEvent>, Option<Instant>) {
-        let start = Instant::now();
+        let start = share::processor_time();
         let events = self.vm.dispatch();
-        let now = Instant::now();
-        (events, self.share.charge(now - start, now))
+        let spent = share::processor_time().saturating_sub(start);
+        (events, self.share.charge(spent, Instant::now()))
     }
 }
 
