@@ -131,10 +131,13 @@ fn start_programs(chain: &Chain, progress: &mut Progress) -> Result<Programs> {
     let mut apps = Vec::new();
 
     apps.push(chain.spawn(personal, "foot", [&config, "sh", "-c", FOOT_SCRIPT])?);
-    ctl.wait_title(personal.name(), "personal terminal")?;
+    shown(
+        &mut apps,
+        ctl.wait_title(personal.name(), "personal terminal"),
+    )?;
     progress.say("app VM personal: sommelier foot has a window");
     apps.push(chain.spawn(personal, "weston-flower", [""; 0])?);
-    ctl.wait_windows(personal.name(), 2)?;
+    shown(&mut apps, ctl.wait_windows(personal.name(), 2))?;
     progress.say("app VM personal: sommelier weston-flower has a window");
 
     let parent = chain.spawn_parent(work, SHARED_SOCKET)?;
@@ -144,11 +147,23 @@ fn start_programs(chain: &Chain, progress: &mut Progress) -> Result<Programs> {
         .enumerate()
     {
         apps.push(chain.spawn_client(work, SHARED_SOCKET, program, [""; 0])?);
-        ctl.wait_windows(work.name(), index + 1)?;
+        shown(&mut apps, ctl.wait_windows(work.name(), index + 1))?;
         progress.say(&format!("app VM work: {program} has a window"));
     }
     wait_for_text(chain, personal.name())?;
     Ok(Programs { apps, parent })
+}
+
+/// The outcome of waiting for the newest program's window. That the program has ended says more than
+/// that its window is not there.
+fn shown<T>(apps: &mut [Daemon], waited: Result<T>) -> Result<T> {
+    if waited.is_err()
+        && let Some(app) = apps.last_mut()
+        && let Some(status) = app.try_wait()?
+    {
+        bail!("{} has ended by itself ({status})", app.name());
+    }
+    waited
 }
 
 /// Waits until the terminal's text is on the screen: its picture has more than a few colours.
