@@ -1,11 +1,11 @@
 //! The relay between one client and the host, without any input or output of
 //! its own: messages and descriptors in, messages and descriptors out.
 //!
-//! * [`request`] and [`event`] forward what needs only its ids and descriptors
+//! * `request` and `event` forward what needs only its ids and descriptors
 //!   translated, which is nearly everything;
-//! * [`registry`] hides what the relay does not understand;
-//! * [`offer`] sees to it that a selection is received through a pipe;
-//! * [`shm`], [`buffer`] and [`surface`] replace the client's memory by memory
+//! * `registry` hides what the relay does not understand;
+//! * `offer` sees to it that a selection is received through a pipe;
+//! * `shm`, `buffer` and `surface` replace the client's memory by memory
 //!   of the host.
 
 mod buffer;

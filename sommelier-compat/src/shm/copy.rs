@@ -56,7 +56,7 @@ impl Layout {
 
 /// Brings the copy of a buffer at byte `at` of `target` up to date.
 ///
-/// Returns the bytes copied, plus [`CALL_COST`] for each system call: a measure
+/// Returns the bytes copied, plus `CALL_COST` for each system call: a measure
 /// of the time it took.
 ///
 /// # Errors

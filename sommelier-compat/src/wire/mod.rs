@@ -7,7 +7,7 @@ mod args;
 mod queue;
 
 pub use args::{ArgReader, BadMessage};
-pub use queue::{InQueue, OutQueue};
+pub use queue::{Draft, InQueue, MessageWriter, OutQueue};
 
 #[cfg(test)]
 mod tests;
