@@ -141,6 +141,38 @@ fn a_recount_after_lost_events_frees_exactly_the_dead() {
     assert_eq!(account.usage(), Usage::default());
 }
 
+/// More ends than the kernel's queue takes, with nobody reading: the overflow is noticed
+/// and everything is found again.
+#[test]
+fn a_real_overflow_loses_nothing() {
+    let queue = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let queue: u64 = queue.trim().parse().unwrap();
+    let account = Account::new(Limits {
+        max_bytes: u64::MAX,
+        max_count: u64::MAX,
+        max_size: 4096,
+    });
+    let mut ledger = Ledger::new().unwrap();
+    let alive = memory(1);
+    ledger.watch(&alive, account.reserve(1).unwrap()).unwrap();
+    // Each end queues two events.
+    for _ in 0..=queue / 2 {
+        let dead = memory(1);
+        ledger.watch(&dead, account.reserve(1).unwrap()).unwrap();
+    }
+    assert!(account.usage().count > queue / 2);
+    while ledger.len() > 1 {
+        wait(&mut ledger);
+    }
+    assert_eq!(account.usage().count, 1);
+    drop(alive);
+    // Late events of what the recount has freed already may come first.
+    while !ledger.is_empty() {
+        wait(&mut ledger);
+    }
+    assert_eq!(account.usage(), Usage::default());
+}
+
 /// A process that keeps a mapping of its standard input, and no descriptor of it.
 ///
 /// It is this test binary again, in [`child_keeps_only_a_mapping`].
