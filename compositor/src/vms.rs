@@ -134,15 +134,13 @@ impl Vms {
         Some((entry.vm, entry.links.into_values().collect()))
     }
 
-    /// The sources of a VM's connections, if that changes whether it is paused.
-    pub(crate) fn set_paused(&mut self, id: VmId, paused: bool) -> Vec<RegistrationToken> {
-        match self.entries.get_mut(&id) {
-            Some(entry) if entry.paused != paused => {
-                entry.paused = paused;
-                entry.links.values().copied().collect()
-            }
-            _ => Vec::new(),
-        }
+    /// The sources of a VM's connections, of which there may be none; `None` if
+    /// the VM is paused, or is not, already.
+    pub(crate) fn set_paused(&mut self, id: VmId, paused: bool) -> Option<Vec<RegistrationToken>> {
+        let entry = self.entries.get_mut(&id)?;
+        let changes = entry.paused != paused;
+        entry.paused = paused;
+        changes.then(|| entry.links.values().copied().collect())
     }
 
     /// True if a new connection of the VM has to wait as well.

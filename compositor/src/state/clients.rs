@@ -63,11 +63,12 @@ impl Compositor {
     }
 
     /// Leaves a VM's connections alone until a time.
-    pub(super) fn pause(&mut self, vm: VmId, until: Instant) {
-        let sources = self.vms.set_paused(vm, true);
-        if sources.is_empty() {
+    pub(crate) fn pause(&mut self, vm: VmId, until: Instant) {
+        // A VM whose last client has just left has no sources, but must be
+        // resumed all the same: the next client would wait for ever.
+        let Some(sources) = self.vms.set_paused(vm, true) else {
             return;
-        }
+        };
         for source in &sources {
             if let Err(error) = self.handle.disable(source) {
                 tracing::error!(%error, "cannot pause a connection");
@@ -87,7 +88,7 @@ impl Compositor {
     }
 
     fn resume(&mut self, vm: VmId) {
-        for source in self.vms.set_paused(vm, false) {
+        for source in self.vms.set_paused(vm, false).into_iter().flatten() {
             if let Err(error) = self.handle.enable(&source) {
                 tracing::error!(%error, "cannot resume a connection");
             }

@@ -1,7 +1,10 @@
 //! Ends: of clients, of VMs, of the compositor. Nothing may stay behind.
 
+use std::time::Instant;
+
 use super::fixture::Fixture;
 use super::hostile::Neighbour;
+use crate::core::VmId;
 use crate::vm::live_surfaces;
 
 #[test]
@@ -39,4 +42,19 @@ fn nothing_is_left_of_a_compositor() {
         drop(fixture);
         assert_eq!(live_surfaces(), before);
     }
+}
+
+#[test]
+fn a_vm_that_was_paused_when_its_last_client_left_is_resumed() {
+    let mut fixture = Fixture::new(&["a"]);
+    let id = fixture.connect("a");
+    fixture.disconnect(id);
+    fixture.until("the end of the client", |fixture| {
+        fixture.compositor.vms().is_empty().then_some(())
+    });
+    let vm = VmId(VmId::FIRST_TEST);
+    fixture.compositor.pause(vm, Instant::now());
+    // The next one is served.
+    let id = fixture.connect("a");
+    fixture.window(id, "w", (80, 60), 1);
 }
