@@ -65,8 +65,15 @@ impl Announcer {
 
     /// The next connection, once the listener is readable.
     fn accept(&self) -> Result<(Channel, Announced)> {
-        wait::readable(&[self.listener.as_fd()], Deadline::step())?;
-        self.listener.accept().context("accept")
+        let deadline = Deadline::step();
+        loop {
+            wait::readable(&[self.listener.as_fd()], deadline)?;
+            match self.listener.accept() {
+                // Readable because of one that has gone since.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                result => return result.context("accept"),
+            }
+        }
     }
 }
 
