@@ -178,9 +178,10 @@ fn the_program_gets_its_connection_and_an_ordinary_environment() {
 fn signals_are_passed_on_to_the_program() {
     let stage = Stage::new();
     for (signal, name) in [(Signal::SIGTERM, "TERM"), (Signal::SIGINT, "INT")] {
-        // The pipe that the background process reads never ends by itself.
+        // Kill, for the shell forgets any other signal that reaches its child
+        // between fork and exec.
         let script =
-            format!("trap 'kill $!; exit 42' {name}; tail -f /dev/null & echo ready; wait");
+            format!("trap 'kill -9 $!; exit 42' {name}; tail -f /dev/null & echo ready; wait");
         let mut child = stage.shell("", &script).spawn().expect("the binary");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         stdout.read_line(&mut String::new()).expect("ready");
