@@ -96,8 +96,10 @@ mod transfer;
 mod vfd;
 mod wait;
 
-/// Environment variable: microseconds to look for news before a blocking call goes to sleep.
-/// 20 to 50 lower the latency where there are cores to spare; unset or 0 means not to.
+/// Environment variable: microseconds to look for news before a call that blocks in the driver
+/// (creating, sending, and receiving with `nonblock` unset) goes to sleep. 20 to 50 lower the latency
+/// where there are cores to spare; unset or 0 means not to. Callers that poll the fds themselves, as
+/// `Channel::recv` does, are not affected.
 const POLL_VARIABLE: &str = "VIRTIO_WL_POLL_US";
 
 /// Descriptors this process should be able to have: each memory VFD takes two, each stream three.
