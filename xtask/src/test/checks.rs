@@ -33,7 +33,10 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         "--document-private-items",
     ]);
     // Private items are documented too, so public ones may point at them.
-    doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links");
+    doc.env(
+        "RUSTDOCFLAGS",
+        "-D warnings -A rustdoc::private_intra_doc_links",
+    );
     report.check("rustdoc", doc)?;
 
     if bin::in_path("cargo-deny").is_some() {
