@@ -2,4 +2,14 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| vhost_device_wl::model::run(data));
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        // As in any Rust program with a `main`: a pipe without a reader is an error,
+        // not the end of the process.
+        // SAFETY: ignoring a signal runs no handler.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.expect("SIGPIPE can be ignored");
+    },
+    |data: &[u8]| vhost_device_wl::model::run(data)
+);
