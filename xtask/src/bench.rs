@@ -3,6 +3,10 @@
 //! Absolute times of a shared machine say nothing, so every figure is a ratio to another figure of
 //! the same run: all variants take turns, each time as a fresh process, and the median over the
 //! turns is shown with its extremes.
+//!
+//! Everything runs on one core, unless asked otherwise. On several, a wake-up of a sleeping core
+//! costs ten times one of a process on the same core, and which of both a variant meets is the
+//! scheduler's choice: the figures would be those of the placement.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +17,7 @@ use integration_tests::{Binaries, Chain};
 
 use crate::{cargo, deps};
 
+mod placement;
 mod series;
 mod table;
 
@@ -27,6 +32,9 @@ pub(crate) struct Args {
     /// Counted round trips per turn and variant
     #[arg(long, default_value_t = 5000)]
     rounds: usize,
+    /// Let the scheduler place the processes on all cores
+    #[arg(long)]
+    spread: bool,
 }
 
 /// The app VM whose chain is measured.
@@ -72,7 +80,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.turns > 0, "nothing to measure: --turns is 0");
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
     println!("building (release, a few minutes the first time) ...");
-    let bench = Bench::start(cargo::build(cargo::Profile::Release)?, args.rounds)?;
+    let binaries = cargo::build(cargo::Profile::Release)?;
+    if args.spread {
+        println!("all cores (--spread): expect figures of the scheduler's placement");
+    } else {
+        println!("everything on core {}", placement::one_core()?);
+    }
+    let bench = Bench::start(binaries, args.rounds)?;
     let mut series = Variant::ALL.map(|variant| Series::new(variant.name()));
     for turn in 1..=args.turns {
         println!("turn {turn} of {}", args.turns);
