@@ -106,6 +106,13 @@ pub const MAX_MEMORY_SIZE: u64 = (1 << 32) - PAGE_SIZE;
 /// has a byte.
 pub const MAX_PARKED_VFDS: usize = 253;
 
+/// How often the file of one VFD may have grown ([`Request::Refresh`]): each time it is mapped
+/// anew, beside all its earlier mappings. Programs that grow files double them, so that this is
+/// enough from a page to a megabyte, or from a small window's pixels to a large one's.
+///
+/// [`Request::Refresh`]: crate::wire::Request::Refresh
+pub const MAX_GROWTHS: usize = 8;
+
 /// How long an allocation waits for the host's memory server before it fails. The server answers
 /// within a millisecond; this bounds the harm of one that has stopped.
 pub const MEMORY_SERVER_TIMEOUT: Duration = Duration::from_secs(5);

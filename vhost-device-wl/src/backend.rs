@@ -46,6 +46,7 @@ pub const HOST_EVENT: u16 = NUM_QUEUES as u16 + 1;
 pub const FEATURES: Features = Features::TRANS_FLAGS
     .union(Features::SEND_FENCES)
     .union(Features::USE_SHMEM)
+    .union(Features::REFRESH)
     .union(Features::CREDIT);
 
 /// The way to the frontend that maps memory for the guest.

@@ -75,7 +75,7 @@ pub fn run(bytes: &[u8]) {
     let Some((choice, rest)) = bytes.split_first() else {
         return;
     };
-    let mut features = Features::TRANS_FLAGS | Features::USE_SHMEM;
+    let mut features = Features::TRANS_FLAGS | Features::USE_SHMEM | Features::REFRESH;
     features.set(Features::SEND_FENCES, choice & 1 != 0);
     features.set(Features::CREDIT, choice & 2 != 0);
     let mut world = World::new(features);
@@ -90,6 +90,8 @@ struct Known {
     hung_up: bool,
     /// The peer whose bytes come from it, and how many have come.
     source: Option<(usize, u64)>,
+    /// Bytes of its memory, if it has any.
+    size: Option<u32>,
 }
 
 /// Device, guest and peers.
@@ -193,6 +195,12 @@ impl World {
                 let response = self.request(&ops::credit(id, *units));
                 self.answered(response);
             }
+            Op::Refresh { id } => {
+                let id = self.resolve(&[*id])[0];
+                let response = self.request(&ops::refresh(id));
+                self.refreshed(id, response);
+            }
+            Op::PeerGrow { by } => self.peers.grow(*by),
             Op::Raw(bytes) => {
                 self.wild = true;
                 self.request(bytes);
@@ -257,9 +265,22 @@ impl World {
             let known = Known {
                 hung_up: false,
                 source,
+                size: info.memory.map(|memory| memory.size),
             };
             let old = self.known.insert(id, known);
             assert!(old.is_none() || self.wild, "{id:#x} was created twice");
+        }
+    }
+
+    fn refreshed(&mut self, id: u32, response: Option<Response>) {
+        let Some(Response::VfdNew(info)) = response else {
+            return;
+        };
+        assert_eq!(info.id.get(), id);
+        let size = info.memory.expect("memory").size;
+        if let Some(known) = self.known.get_mut(&id) {
+            let before = known.size.replace(size);
+            assert!(before <= Some(size) || self.wild, "memory became smaller");
         }
     }
 
@@ -276,7 +297,11 @@ impl World {
                     !self.known.contains_key(&id) || self.wild,
                     "{id:#x} is in use"
                 );
-                self.known.insert(id, Known::default());
+                let known = Known {
+                    size: info.memory.map(|memory| memory.size),
+                    ..Known::default()
+                };
+                self.known.insert(id, known);
                 self.announced.push(id);
             }
             Event::Recv { id, vfds, data } => {

@@ -37,11 +37,11 @@ wire_structs! {
         flags: U32,
     }
 
-    /// VFD_CLOSE and VFD_HUP: only an id.
+    /// VFD_CLOSE, VFD_HUP and VFD_REFRESH: only an id.
     CtrlId(12) {
         /// Common header.
         header: CtrlHeader,
-        /// The VFD closed or hung up.
+        /// The VFD closed, hung up or asked about.
         vfd_id: U32,
     }
 

@@ -82,6 +82,17 @@ pub enum Request<'a> {
         /// [`INITIAL_CREDIT`](crate::limits::INITIAL_CREDIT).
         units: u32,
     },
+    /// VFD_REFRESH; an unknown command without [`Features::REFRESH`]. Answered with
+    /// [`Response::VfdNew`](super::Response::VfdNew): where all of the file lies now, and how large
+    /// it is. What was mapped before stays valid until the VFD is closed.
+    ///
+    /// [`Response::InvalidType`](super::Response::InvalidType): no memory.
+    /// [`Response::OutOfMemory`](super::Response::OutOfMemory): no room in the region, or the file
+    /// has grown more often than [`MAX_GROWTHS`](crate::limits::MAX_GROWTHS).
+    Refresh {
+        /// A memory VFD.
+        id: VfdId,
+    },
     /// VFD_DMABUF_SYNC.
     DmabufSync {
         /// The dmabuf.
@@ -163,6 +174,12 @@ impl<'a> Request<'a> {
                     units: message.units.get(),
                 })
             }
+            MsgType::VfdRefresh if features.contains(Features::REFRESH) => {
+                let message = limited::<CtrlId>(bytes, size_of::<CtrlId>())?;
+                Ok(Self::Refresh {
+                    id: VfdId::new(message.vfd_id.get())?,
+                })
+            }
             MsgType::VfdDmabufSync => {
                 let message = limited::<CtrlSync>(bytes, size_of::<CtrlSync>())?;
                 let raw = message.flags.get();
@@ -202,13 +219,8 @@ impl<'a> Request<'a> {
                 let new = new_head(MsgType::VfdNewDmabuf, *id, VfdFlags::empty());
                 out.extend_from_slice(layout.to_wire(new).as_bytes());
             }
-            Self::Close { id } => out.extend_from_slice(
-                CtrlId {
-                    header: header(MsgType::VfdClose),
-                    vfd_id: id.get().into(),
-                }
-                .as_bytes(),
-            ),
+            Self::Close { id } => put_id(MsgType::VfdClose, *id, out),
+            Self::Refresh { id } => put_id(MsgType::VfdRefresh, *id, out),
             Self::Send { id, vfds, data } => {
                 encode_send_head(*id, vfds, out);
                 out.extend_from_slice(data);
@@ -439,6 +451,14 @@ pub(super) fn new_head(kind: MsgType, id: VfdId, flags: VfdFlags) -> CtrlNewHead
         pfn: 0.into(),
         size: 0.into(),
     }
+}
+
+fn put_id(kind: MsgType, id: VfdId, out: &mut Vec<u8>) {
+    let message = CtrlId {
+        header: header(kind),
+        vfd_id: id.get().into(),
+    };
+    out.extend_from_slice(message.as_bytes());
 }
 
 fn put_new(new: CtrlNewHead, name: ContextName, out: &mut Vec<u8>) {

@@ -15,6 +15,11 @@ bitflags! {
         const SEND_FENCES = 1 << 2;
         /// `pfn` is an offset in shared memory region 0, not a guest-physical page number.
         const USE_SHMEM = 1 << 3;
+        /// The guest can ask how large the file of a memory VFD has become since it was announced,
+        /// an extension of this project. See [`Request::Refresh`].
+        ///
+        /// [`Request::Refresh`]: super::Request::Refresh
+        const REFRESH = 1 << 22;
         /// Flow control per VFD, an extension of this project: extensions count down from the last
         /// bit below virtio's own. A device offers it only if it keeps the rules below.
         ///
@@ -123,6 +128,8 @@ wire_enum! {
         VfdNewCtxNamed = 0x10a,
         /// Guest: the device may send more from this VFD; needs [`Features::CREDIT`].
         VfdCredit = 0x180,
+        /// Guest: how large is the file of this memory VFD now; needs [`Features::REFRESH`].
+        VfdRefresh = 0x181,
         /// Reply: done.
         RespOk = 0x1000,
         /// Reply: created, see the fields.

@@ -5,14 +5,12 @@ use libfuzzer_sys::fuzz_target;
 use virtio_wl::wire::{Event, Features, Request, Response};
 
 fuzz_target!(|input: &[u8]| {
-    let Some((&features, bytes)) = input.split_first() else {
+    let Some((&choice, bytes)) = input.split_first() else {
         return;
     };
-    let mut bits = u64::from(features & 0b1110);
-    if features & 1 != 0 {
-        bits |= Features::CREDIT.bits();
-    }
-    let features = Features::from_bits_truncate(bits);
+    let mut features = Features::from_bits_truncate(u64::from(choice & 0b1110));
+    features.set(Features::CREDIT, choice & 1 != 0);
+    features.set(Features::REFRESH, choice & 0b1_0000 != 0);
     let mut again = Vec::new();
     if let Ok(request) = Request::parse(bytes, features) {
         request.encode(features, &mut again);

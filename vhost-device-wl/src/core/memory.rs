@@ -14,6 +14,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::fstat;
 use nix::sys::statfs::fstatfs;
 
+use virtio_wl::limits::MAX_GROWTHS;
+
 use super::account::{AccountError, MemoryAccount};
 use super::window::{PAGE, Window};
 
@@ -74,18 +76,26 @@ pub struct Block {
     offset: Option<u64>,
     /// A peer may hold it, or did give it to us: its pages are not ours to reuse.
     shared: bool,
-    /// Identity of a peer's file, whose one mapping serves all VFDs of it.
+    /// Identity of a peer's file, whose mapping serves all VFDs of it.
     file: Option<FileId>,
+    /// Where the guest saw it before the file grew; it may still look there.
+    older: Vec<Place>,
+}
+
+/// A range of the region.
+#[derive(Debug)]
+struct Place {
+    offset: u64,
+    len: u64,
 }
 
 /// Device and inode number.
 type FileId = (u64, u64);
 
-/// A peer's file in the region.
+/// As much of a peer's file in the region as it had when it was mapped.
 #[derive(Debug)]
 struct PeerMapping {
     offset: u64,
-    len: u64,
     users: u64,
 }
 
@@ -127,6 +137,9 @@ pub enum MemoryError {
     /// No free range in the region.
     #[error("no room for {0} bytes in the shared memory region")]
     WindowFull(u64),
+    /// Each growth takes another mapping.
+    #[error("memory has grown more than {MAX_GROWTHS} times")]
+    Growths,
     /// By policy, a copy is not wanted.
     #[error("memory that cannot be sealed against shrinking is refused")]
     Refused,
@@ -163,7 +176,8 @@ pub struct MemoryStore {
     foreign: ForeignMemory,
     idle: VecDeque<Block>,
     /// A peer that sends the same file again and again must not fill the region.
-    peers: HashMap<FileId, PeerMapping>,
+    /// By file and mapped length.
+    peers: HashMap<(FileId, u64), PeerMapping>,
     mapped_bytes: u64,
     mappings: u64,
 }
@@ -223,6 +237,7 @@ impl MemoryStore {
             offset: None,
             shared: false,
             file: None,
+            older: Vec::new(),
         };
         self.expose(&mut block)?;
         Ok(block)
@@ -249,32 +264,60 @@ impl MemoryStore {
     fn share(&mut self, fd: Arc<OwnedFd>, len: u64) -> Result<Block, MemoryError> {
         let stat = fstat(&fd)?;
         let id = (stat.st_dev, stat.st_ino);
-        let mut block = Block {
+        let offset = self.expose_peer(&fd, id, len)?;
+        Ok(Block {
             fd,
             size: len,
             len,
-            offset: None,
+            offset: Some(offset),
             shared: true,
-            file: None,
-        };
-        match self.peers.get_mut(&id) {
-            Some(mapping) if mapping.len == len => {
-                mapping.users += 1;
-                block.offset = Some(mapping.offset);
-                block.file = Some(id);
-            }
-            // It has grown since: this VFD has a mapping of its own.
-            Some(_) => self.expose(&mut block)?,
-            None => {
-                self.expose(&mut block)?;
-                if let Some(offset) = block.offset {
-                    let users = 1;
-                    self.peers.insert(id, PeerMapping { offset, len, users });
-                    block.file = Some(id);
-                }
-            }
+            file: Some(id),
+            older: Vec::new(),
+        })
+    }
+
+    /// Maps a peer's file, unless that much of it is mapped already.
+    fn expose_peer(&mut self, fd: &OwnedFd, id: FileId, len: u64) -> Result<u64, MemoryError> {
+        if let Some(mapping) = self.peers.get_mut(&(id, len)) {
+            mapping.users += 1;
+            return Ok(mapping.offset);
         }
-        Ok(block)
+        let offset = self.map(fd, len)?;
+        let mapping = PeerMapping { offset, users: 1 };
+        self.peers.insert((id, len), mapping);
+        Ok(offset)
+    }
+
+    /// Looks whether a peer has made its file larger, and shows the guest all of it, at a new
+    /// place: nothing can take the place of a mapping that the guest may be using.
+    ///
+    /// Whole pages only, as the rest of a page behind the end of a file cannot be mapped. What was
+    /// made or copied here is sealed and stays as it is.
+    ///
+    /// # Errors
+    /// [`MemoryError`]; the block is as before then.
+    pub fn refresh(&mut self, block: &mut Block) -> Result<(), MemoryError> {
+        let (Some(id), Some(offset)) = (block.file, block.offset) else {
+            return Ok(());
+        };
+        let size = size_of_file(&block.fd)?;
+        let len = size - size % PAGE;
+        if len <= block.len {
+            return Ok(());
+        }
+        pages(len)?;
+        if block.older.len() == MAX_GROWTHS {
+            return Err(MemoryError::Growths);
+        }
+        let grown = self.expose_peer(&block.fd, id, len)?;
+        block.older.push(Place {
+            offset,
+            len: block.len,
+        });
+        block.offset = Some(grown);
+        block.len = len;
+        block.size = len;
+        Ok(())
     }
 
     /// Takes a block back: its mapping ends, or waits for the next of its size.
@@ -329,6 +372,7 @@ impl MemoryStore {
             offset: None,
             shared: true,
             file: None,
+            older: Vec::new(),
         };
         self.expose(&mut block)?;
         Ok(block)
@@ -355,43 +399,56 @@ impl MemoryStore {
     }
 
     fn expose(&mut self, block: &mut Block) -> Result<(), MemoryError> {
-        let offset = loop {
-            match self.window.take(block.len) {
-                Some(offset) => break offset,
-                None if self.evict() => {}
-                None => return Err(MemoryError::WindowFull(block.len)),
-            }
-        };
-        if let Err(e) = self.port.map(block.fd.as_fd(), offset, block.len) {
-            // A refused request left nothing mapped.
-            self.window.give(offset, block.len);
-            return Err(e.into());
-        }
-        block.offset = Some(offset);
-        self.mapped_bytes += block.len;
-        self.mappings += 1;
+        block.offset = Some(self.map(&block.fd, block.len)?);
         Ok(())
     }
 
-    fn hide(&mut self, block: &mut Block) {
-        let Some(offset) = block.offset.take() else {
-            return;
-        };
-        if let Some(id) = block.file.take()
-            && let Some(mapping) = self.peers.get_mut(&id)
-        {
-            mapping.users -= 1;
-            if mapping.users > 0 {
-                return;
+    fn map(&mut self, fd: &OwnedFd, len: u64) -> Result<u64, MemoryError> {
+        let offset = loop {
+            match self.window.take(len) {
+                Some(offset) => break offset,
+                None if self.evict() => {}
+                None => return Err(MemoryError::WindowFull(len)),
             }
-            self.peers.remove(&id);
+        };
+        if let Err(e) = self.port.map(fd.as_fd(), offset, len) {
+            // A refused request left nothing mapped.
+            self.window.give(offset, len);
+            return Err(e.into());
         }
-        self.mapped_bytes -= block.len;
+        self.mapped_bytes += len;
+        self.mappings += 1;
+        Ok(offset)
+    }
+
+    fn hide(&mut self, block: &mut Block) {
+        let offset = block.offset.take();
+        let newest = offset.map(|offset| Place {
+            offset,
+            len: block.len,
+        });
+        for place in std::mem::take(&mut block.older).into_iter().chain(newest) {
+            if let Some(file) = block.file
+                && let Some(mapping) = self.peers.get_mut(&(file, place.len))
+            {
+                mapping.users -= 1;
+                if mapping.users > 0 {
+                    continue;
+                }
+                self.peers.remove(&(file, place.len));
+            }
+            self.unmap(&place);
+        }
+    }
+
+    fn unmap(&mut self, place: &Place) {
+        let Place { offset, len } = *place;
+        self.mapped_bytes -= len;
         self.mappings -= 1;
-        match self.port.unmap(offset, block.len) {
-            Ok(()) => self.window.give(offset, block.len),
+        match self.port.unmap(offset, len) {
+            Ok(()) => self.window.give(offset, len),
             // The guest may still see it there: never use the range again.
-            Err(error) => tracing::warn!(offset, len = block.len, %error, "cannot unmap"),
+            Err(error) => tracing::warn!(offset, len, %error, "cannot unmap"),
         }
     }
 

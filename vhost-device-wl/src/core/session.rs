@@ -193,6 +193,20 @@ impl Session {
         Ok(result?)
     }
 
+    /// Looks how large a memory VFD has become.
+    ///
+    /// # Errors
+    /// [`SessionError::Id`], [`SessionError::Type`] for a VFD without memory,
+    /// [`SessionError::Memory`] when what it has grown by cannot be shown.
+    pub fn refresh(&mut self, key: Key) -> Result<Announced, SessionError> {
+        let vfd = self.vfds.get_mut(&key).ok_or(SessionError::Id)?;
+        let Body::Memory(block) = &mut vfd.body else {
+            return Err(SessionError::Type);
+        };
+        self.memory.refresh(block)?;
+        Ok(vfd.announced())
+    }
+
     /// Bytes sent to a VFD that its peer has not taken; none when there is no such VFD.
     #[must_use]
     pub fn unsent(&self, key: Key) -> usize {

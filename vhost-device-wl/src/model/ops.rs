@@ -81,6 +81,11 @@ pub enum Op {
         /// How much.
         units: u32,
     },
+    /// The guest asks how large memory is now.
+    Refresh {
+        /// Which.
+        id: u32,
+    },
     /// The guest sends anything at all.
     Raw(Vec<u8>),
     /// The guest posts descriptors of its own making: offset in memory, length,
@@ -94,6 +99,11 @@ pub enum Op {
         len: u16,
         /// What with.
         fds: Vec<PeerFd>,
+    },
+    /// The file that peers send again and again becomes larger.
+    PeerGrow {
+        /// By how many bytes.
+        by: u16,
     },
     /// A peer reads all there is.
     PeerReceive {
@@ -197,6 +207,8 @@ impl Input<'_> {
             },
             _ => match self.byte()? % 4 {
                 0 => Op::Restart,
+                1 => Op::Refresh { id: self.id()? },
+                2 => Op::PeerGrow { by: self.short()? },
                 _ => Op::RefuseMap,
             },
         })
@@ -265,6 +277,10 @@ pub(super) fn send(id: u32, attach: &[u32], len: usize) -> Vec<u8> {
 
 pub(super) fn close(id: u32) -> Vec<u8> {
     encode(&Request::Close { id: vfd(id) })
+}
+
+pub(super) fn refresh(id: u32) -> Vec<u8> {
+    encode(&Request::Refresh { id: vfd(id) })
 }
 
 pub(super) fn credit(id: u32, units: u32) -> Vec<u8> {

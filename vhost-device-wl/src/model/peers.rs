@@ -64,6 +64,17 @@ impl Peers {
         }
     }
 
+    pub(super) fn grow(&mut self, by: u16) {
+        let file = self.same();
+        let size = file.metadata().expect("a file").len();
+        file.set_len(size + u64::from(by)).expect("memory");
+    }
+
+    fn same(&mut self) -> &File {
+        self.same
+            .get_or_insert_with(|| memfd(4096, SealFlag::empty()))
+    }
+
     pub(super) fn receive(&mut self, peer: usize) {
         let count = self.all.len();
         if count > 0
@@ -85,12 +96,7 @@ impl Peers {
     fn make(&mut self, kind: PeerFd) -> OwnedFd {
         match kind {
             PeerFd::Memory => memfd(8192, SealFlag::empty()).into(),
-            PeerFd::SameMemory => {
-                let file = self
-                    .same
-                    .get_or_insert_with(|| memfd(4096, SealFlag::empty()));
-                file.try_clone().expect("descriptors").into()
-            }
+            PeerFd::SameMemory => self.same().try_clone().expect("descriptors").into(),
             PeerFd::Sealed => memfd(5000, SealFlag::F_SEAL_WRITE).into(),
             PeerFd::ReadEnd => {
                 let (reader, writer) = nix::unistd::pipe().expect("descriptors");

@@ -4,7 +4,8 @@ use super::*;
 
 const FEATURES: Features = Features::TRANS_FLAGS
     .union(Features::SEND_FENCES)
-    .union(Features::USE_SHMEM);
+    .union(Features::USE_SHMEM)
+    .union(Features::REFRESH);
 
 fn run(features: Features, ops: &[Op]) -> World {
     let mut world = World::new(features);
@@ -67,6 +68,40 @@ fn every_kind_of_descriptor_can_be_passed_on() {
     }
     let world = run(FEATURES, &ops);
     assert_eq!(world.device.session().len(), 1);
+    assert!(world.port.maps.lock().unwrap().is_empty());
+}
+
+#[test]
+fn memory_that_grows_leaves_nothing_behind() {
+    let fds = vec![PeerFd::SameMemory, PeerFd::SameMemory];
+    let mut ops = vec![
+        Op::Connect { id: 1 },
+        Op::PeerSend {
+            peer: 0,
+            len: 1,
+            fds,
+        },
+        Op::GiveBack { count: 255 },
+    ];
+    for by in [4095, 1, 8192, 0, 100] {
+        ops.push(Op::PeerGrow { by });
+        ops.extend((0..2).map(|n| Op::Refresh {
+            id: ops::RECEIVED + n,
+        }));
+    }
+    let world = run(FEATURES, &ops);
+    let sizes: Vec<_> = world
+        .known
+        .values()
+        .filter_map(|known| known.size)
+        .collect();
+    assert_eq!(sizes, [16384, 16384]);
+    // Three of the file, shared by both.
+    assert_eq!(world.port.maps.lock().unwrap().len(), 3);
+    let close = Op::Close { id: ops::RECEIVED };
+    let mut world = world;
+    world.apply(&close);
+    world.apply(&close);
     assert!(world.port.maps.lock().unwrap().is_empty());
 }
 

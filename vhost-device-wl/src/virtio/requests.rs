@@ -98,6 +98,10 @@ fn carry_out(
             inbox.grant(session, id.get(), *units);
             Ok(Response::Ok)
         }
+        Request::Refresh { id } => {
+            let announced = session.refresh(id.get())?;
+            Ok(Response::VfdNew(describe(*id, announced, features)))
+        }
         // Needs a graphics buffer allocator on the host. Guests take this answer
         // as "not supported" and use shared memory.
         Request::NewDmabuf { .. } | Request::DmabufSync { .. } => Ok(Response::InvalidCmd),

@@ -144,6 +144,14 @@ fn close_and_credit() {
 }
 
 #[test]
+fn refresh() {
+    let refresh = Request::Refresh {
+        id: id(0x4000_0003),
+    };
+    request(&refresh, ours(), &words(&[0x181, 0, 0x4000_0003]));
+}
+
+#[test]
 fn send() {
     let mut bytes = words(&[0x102, 0, 5, 2, 1, 0x4000_0002]);
     let mut head = Vec::new();

@@ -92,6 +92,7 @@ fn is_exact(request: &Request<'_>) -> bool {
             | Request::Send { .. }
             | Request::DmabufSync { .. }
             | Request::Credit { .. }
+            | Request::Refresh { .. }
     )
 }
 

@@ -31,6 +31,7 @@ fn samples() -> Vec<(Vec<u8>, usize)> {
         (words(&[0x101, 0, 1]), 12),
         (words(&[0x108, 0, 1, 1]), 16),
         (words(&[0x180, 0, 1, 1]), 16),
+        (words(&[0x181, 0, 1]), 12),
         // All VFDs and at least a byte.
         (send, 25),
         (foreign, 33),
@@ -78,7 +79,7 @@ fn types_of_no_request() {
         0x103,
         0x106,
         0x10b,
-        0x181,
+        0x182,
         0x1000,
         0x1001,
         0x1100,
@@ -89,10 +90,14 @@ fn types_of_no_request() {
             ParseError::UnknownType(kind)
         );
     }
-    // Credit exists only when negotiated.
+    // Extensions exist only when negotiated.
     assert_eq!(
         refused(&words(&[0x180, 0, 1, 1]), ours() - Features::CREDIT),
         ParseError::UnknownType(0x180)
+    );
+    assert_eq!(
+        refused(&words(&[0x181, 0, 1]), ours() - Features::REFRESH),
+        ParseError::UnknownType(0x181)
     );
 }
 
