@@ -1,52 +1,32 @@
 //! Entry point.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use calloop::signals::{Signal, Signals};
 use clap::Parser;
 use sd_notify::NotifyState;
-use tracing_subscriber::EnvFilter;
+use virtio_wl::program;
 use virtio_wl_compositor::args::{Args, Command, ServerArgs};
 use virtio_wl_compositor::config::Config;
 use virtio_wl_compositor::control::{self, ctl};
 use virtio_wl_compositor::run::run;
 use virtio_wl_compositor::state::Compositor;
 
-/// Environment variable with the log filter, as `tracing-subscriber` reads it.
-const LOG_VARIABLE: &str = "VIRTIO_WL_LOG";
-
 /// Smithay tells of every seat and output at `info`, of which each VM has its own.
 const DEFAULT_LOG: &str = "info,smithay=warn";
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = match args.command {
+    program::exit_code(match args.command {
         Some(Command::Ctl(args)) => ctl::run(args, &mut io::stdout().lock()),
         None => serve(args.server),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to be done when standard error is gone too.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 fn serve(args: ServerArgs) -> anyhow::Result<()> {
-    let filter = match std::env::var_os(LOG_VARIABLE) {
-        Some(_) => EnvFilter::try_from_env(LOG_VARIABLE)
-            .with_context(|| format!("{LOG_VARIABLE} is not a log filter"))?,
-        None => EnvFilter::new(DEFAULT_LOG),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    program::log(DEFAULT_LOG);
     let config = Config::try_from(args)?;
     run(&config, |compositor| {
         stop_on_signals(compositor)?;

@@ -81,6 +81,10 @@
 //! | `memory_server`, [`memfd_request`] | memory by request, with the host's quota | a connection |
 //! | [`accept_record`], [`label`] | connections by announcement, with the host's labels | nothing |
 #![cfg_attr(
+    feature = "program",
+    doc = "| [`program`] | what the `main` of each program does | nothing |"
+)]
+#![cfg_attr(
     feature = "host",
     doc = "| [`host`] | what host daemons share | [`label`] and the records |"
 )]
@@ -90,6 +94,7 @@
 //!
 //! * `user-driver` (on by default): the embedded driver behind `vhost-user:PATH`.
 //! * `host`: what host daemons share; guests need none of it.
+//! * `program`: logging and the last line of an error, for programs of this repository.
 //!
 //! # Rules that hold everywhere
 //!
@@ -117,6 +122,8 @@ mod mapping;
 pub mod memfd_request;
 mod memory;
 mod memory_server;
+#[cfg(feature = "program")]
+pub mod program;
 mod pump;
 mod stream;
 mod vfd;

@@ -17,11 +17,11 @@
 //! ```
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use virtio_wl::host::ledger::Limits;
-use virtio_wl::host::listener::{Mode, Owner};
+use virtio_wl::host::listener::{Endpoint, Mode, Owner};
 use virtio_wl::label::VmName;
 
 mod size;
@@ -50,12 +50,8 @@ pub struct Config {
 pub struct VmConfig {
     /// Its name.
     pub name: VmName,
-    /// Where to listen, unless the service manager does.
-    pub socket: Option<PathBuf>,
-    /// Mode of the socket's file.
-    pub mode: Mode,
-    /// Owner of the socket's file.
-    pub owner: Option<Owner>,
+    /// Where it asks.
+    pub endpoint: Endpoint,
     /// Memory it may hold.
     pub limits: Limits,
     /// Requests per second.
@@ -99,19 +95,6 @@ struct Vm {
 }
 
 impl Config {
-    /// Reads and checks the file.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`]; its chain says what and where.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text)
-    }
-
     /// Checks the text of a file.
     ///
     /// # Errors
@@ -130,7 +113,8 @@ impl Config {
             if !seen.insert(vm.name.clone()) {
                 return Err(ConfigError::SameName(vm.name));
             }
-            if vm.socket.clone().is_some_and(|path| !sockets.insert(path)) {
+            let socket = vm.endpoint.path.clone();
+            if socket.is_some_and(|path| !sockets.insert(path)) {
                 return Err(ConfigError::SameSocket(vm.name));
             }
             vms.push(vm);
@@ -160,9 +144,11 @@ impl Vm {
         in_range(name, "max-connections", max_connections.into(), MAX_COUNT)?;
         Ok(VmConfig {
             name: self.name,
-            socket: self.socket,
-            mode: self.mode.unwrap_or(Mode::PRIVATE),
-            owner: self.owner,
+            endpoint: Endpoint {
+                path: self.socket,
+                mode: self.mode.unwrap_or(Mode::PRIVATE),
+                owner: self.owner,
+            },
             limits,
             max_rate,
             max_connections,
@@ -182,15 +168,6 @@ fn in_range(vm: &VmName, key: &'static str, value: u64, max: u64) -> Result<(), 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// Not TOML, or not these keys.
     #[error("malformed configuration")]
     Syntax(#[from] toml::de::Error),

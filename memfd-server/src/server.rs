@@ -101,10 +101,9 @@ impl Server {
     /// A socket cannot be made; the chain says which.
     pub fn start(&mut self, config: &Config, activated: &mut Activated) -> anyhow::Result<()> {
         for vm in &config.vms {
-            let listener = match activated.take(vm.name.as_str()) {
-                Some(listener) => listener,
-                None => listen(vm)?,
-            };
+            let name = &vm.name;
+            let listener = vm.endpoint.open(name, activated);
+            let listener = listener.with_context(|| format!("VM {name}"))?;
             self.add_vm(vm.clone(), listener)?;
         }
         Ok(())
@@ -220,15 +219,6 @@ impl Server {
             Err(error) => tracing::error!(%error, "cannot see which memory has been returned"),
         }
     }
-}
-
-/// A listening socket of our own.
-fn listen(vm: &VmConfig) -> anyhow::Result<Listener> {
-    let name = &vm.name;
-    let path = vm.socket.as_deref().with_context(|| {
-        format!("VM {name} has no socket: set one, or pass one named {name} by socket activation")
-    })?;
-    Listener::bind(path, vm.mode, vm.owner).with_context(|| format!("VM {name}"))
 }
 
 /// `insert_source` whose error does not hold the source.

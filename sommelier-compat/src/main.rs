@@ -1,12 +1,12 @@
 //! Entry point: arguments, logging, exit status.
 
 use std::env;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::exit;
 
 use sommelier_compat::args::{self, Command, SOMMELIER_VERSION};
 use sommelier_compat::run;
-use tracing_subscriber::EnvFilter;
+use virtio_wl::program;
 
 fn main() {
     let parsed = args::parse(env::args_os().skip(1), |name| env::var_os(name));
@@ -32,22 +32,17 @@ fn main() {
         Some(3..) => "debug",
         Some(1) | None => "warn",
     };
-    let filter = match config.log_level {
-        Some(_) => EnvFilter::new(level),
-        None => EnvFilter::try_from_env("VIRTIO_WL_LOG").unwrap_or_else(|_| EnvFilter::new(level)),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    match config.log_level {
+        Some(_) => program::log_only(level),
+        None => program::log(level),
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     match run::run(*config) {
         Ok(status) => exit(status),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            program::report(&error);
             exit(run::exit_status(&error));
         }
     }

@@ -7,6 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`dir`] | the temporary directory of one run |
+//! | [`again`] | a test that runs in a process of its own |
 //! | [`bin`] | where the binaries are |
 //! | [`notify`] | a `NOTIFY_SOCKET`: readiness as an event |
 //! | [`process`] | [`Daemon`], [`Talk`]: spawn, wait until ready, stop, log |
@@ -23,6 +24,7 @@
 //! Every wait has a deadline, and every process dies with the thread that started it, so a
 //! failing test leaves nothing running.
 
+pub mod again;
 pub mod app;
 pub mod bin;
 pub mod chain;

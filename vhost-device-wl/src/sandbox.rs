@@ -26,11 +26,7 @@ pub fn enter(sockets: &[&Path]) -> Result<(), SandboxError> {
         // Pipes for the guest.
         .syscalls(&[libc::SYS_pipe2]);
     for socket in sockets {
-        let directory = match socket.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        sandbox = sandbox.path(directory, FsAccess::Sockets);
+        sandbox = sandbox.directory_of(socket, FsAccess::Sockets);
     }
     sandbox.apply().map(drop)
 }

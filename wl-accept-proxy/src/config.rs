@@ -20,11 +20,11 @@
 //! from the name (see [`crate::ids`]).
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use virtio_wl::host::listener::{Mode, Owner};
+use virtio_wl::host::listener::{Endpoint, Mode, Owner};
 use virtio_wl::label::{Colour, VmId, VmName};
 
 use crate::desk::MAX_WAITING;
@@ -68,12 +68,8 @@ pub struct Compositor {
 pub struct VmConfig {
     /// Who it is, in the compositor's eyes.
     pub label: Label,
-    /// Where its clients connect, unless the service manager listens.
-    pub socket: Option<PathBuf>,
-    /// Mode of the socket's file.
-    pub mode: Mode,
-    /// Owner of the socket's file.
-    pub owner: Option<Owner>,
+    /// Where its clients connect.
+    pub endpoint: Endpoint,
 }
 
 /// Who a VM is: all that a record says of it.
@@ -117,19 +113,6 @@ struct FileVm {
 }
 
 impl Config {
-    /// Reads and checks the file.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`]; its chain says what and where.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text)
-    }
-
     /// Checks the text of a file.
     ///
     /// # Errors
@@ -153,7 +136,8 @@ impl Config {
             if !ids.insert(*id) {
                 return Err(ConfigError::SameId(name.clone()));
             }
-            if vm.socket.clone().is_some_and(|path| !sockets.insert(path)) {
+            let socket = vm.endpoint.path.clone();
+            if socket.is_some_and(|path| !sockets.insert(path)) {
                 return Err(ConfigError::SameSocket(name.clone()));
             }
             vms.push(vm);
@@ -173,10 +157,11 @@ impl FileCompositor {
         if !(seconds > 0.0 && seconds <= MAX_UNCLAIMED_TIMEOUT) {
             return Err(ConfigError::Timeout);
         }
-        let announce = std::path::absolute(&self.announce).map_err(|source| ConfigError::Read {
-            path: self.announce,
-            source,
-        })?;
+        let announce =
+            std::path::absolute(&self.announce).map_err(|source| ConfigError::Announce {
+                path: self.announce,
+                source,
+            })?;
         Ok(Compositor {
             control: self.control,
             announce,
@@ -195,9 +180,11 @@ impl FileVm {
                 name: self.name,
                 colour: self.colour,
             },
-            socket: self.socket,
-            mode: self.mode.unwrap_or(Mode::PRIVATE),
-            owner: self.owner,
+            endpoint: Endpoint {
+                path: self.socket,
+                mode: self.mode.unwrap_or(Mode::PRIVATE),
+                owner: self.owner,
+            },
         }
     }
 }
@@ -206,10 +193,10 @@ impl FileVm {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read, or a path in it makes no sense.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
+    /// The announcements' socket is nowhere.
+    #[error("cannot announce at {path}")]
+    Announce {
+        /// Its path as given.
         path: PathBuf,
         /// Why.
         #[source]

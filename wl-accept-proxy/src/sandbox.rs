@@ -20,19 +20,16 @@ mod tests;
 /// The process may then be restricted in part, and should end.
 pub fn apply(config_path: &Path, config: &Config) -> Result<(), SandboxError> {
     let mut sandbox = Sandbox::new()
-        .path(directory(config_path), FsAccess::Read)
-        .path(directory(&config.compositor.announce), FsAccess::Sockets)
+        .directory_of(config_path, FsAccess::Read)
+        .directory_of(&config.compositor.announce, FsAccess::Sockets)
         .syscalls(SOCKETS)
         .syscalls(FILES);
-    for socket in config.vms.iter().filter_map(|vm| vm.socket.as_deref()) {
-        sandbox = sandbox.path(directory(socket), FsAccess::Sockets);
+    for socket in config
+        .vms
+        .iter()
+        .filter_map(|vm| vm.endpoint.path.as_deref())
+    {
+        sandbox = sandbox.directory_of(socket, FsAccess::Sockets);
     }
     sandbox.apply().map(drop)
-}
-
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
 }

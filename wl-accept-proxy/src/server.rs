@@ -99,10 +99,9 @@ impl Server {
             rest_until: None,
         };
         for vm in config.vms {
-            let listener = match activated.take(vm.label.name.as_str()) {
-                Some(listener) => listener,
-                None => listen(&vm)?,
-            };
+            let name = &vm.label.name;
+            let listener = vm.endpoint.open(name, activated);
+            let listener = listener.with_context(|| format!("VM {name}"))?;
             proxy.open_door(vm, listener)?;
         }
         Ok(Self { event_loop, proxy })
@@ -204,15 +203,6 @@ impl Proxy {
             }
         }
     }
-}
-
-/// A listening socket of our own.
-fn listen(vm: &VmConfig) -> anyhow::Result<Listener> {
-    let name = &vm.label.name;
-    let path = vm.socket.as_deref().with_context(|| {
-        format!("VM {name} has no socket: set one, or pass one named {name} by socket activation")
-    })?;
-    Listener::bind(path, vm.mode, vm.owner).with_context(|| format!("VM {name}"))
 }
 
 /// `insert_source` whose error does not hold the source.

@@ -3,6 +3,7 @@
 //! service manager (socket activation).
 
 mod activation;
+mod endpoint;
 mod rights;
 
 #[cfg(test)]
@@ -21,7 +22,10 @@ use nix::sys::socket::{
 };
 
 pub use activation::Activated;
+pub use endpoint::Endpoint;
 pub use rights::{Mode, Owner, RightsError};
+
+use crate::label::VmName;
 
 /// Connections that may wait to be accepted, the usual backlog.
 pub const BACKLOG: i32 = 128;
@@ -175,6 +179,9 @@ impl Drop for SocketFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
+    /// Nobody says where: neither the configuration nor the service manager.
+    #[error("it has no socket: set one, or pass one named {0} by socket activation")]
+    NoPath(VmName),
     /// Another process listens there.
     #[error("{0} is in use by another process")]
     InUse(PathBuf),

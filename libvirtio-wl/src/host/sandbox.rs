@@ -34,7 +34,7 @@ mod syscalls;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use fs::FsAccess;
 pub use syscalls::{BASE, FILES, MEMFD, SOCKETS, THREADS};
@@ -71,6 +71,15 @@ impl Sandbox {
     pub fn path(mut self, path: impl Into<PathBuf>, access: FsAccess) -> Self {
         self.paths.push((path.into(), access));
         self
+    }
+
+    /// Keeps access to the directory that holds `file`, whether or not it exists: for
+    /// files that are removed, made anew or replaced.
+    pub fn directory_of(self, file: &Path, access: FsAccess) -> Self {
+        match file.parent() {
+            Some(parent) if parent != Path::new("") => self.path(parent, access),
+            _ => self.path(".", access),
+        }
     }
 
     /// Keeps system calls, whatever their arguments. `mmap`, `mprotect`, `socket`,

@@ -1,52 +1,15 @@
-use std::process::Command;
+use integration_tests::again::{Fenced, in_child};
 
 use super::*;
 
-const CHILD: &str = "MEMFD_SERVER_TEST_SANDBOX_CHILD";
-
-/// Runs itself again: the child applies the sandbox and tries what it must not do.
 #[test]
 fn what_was_given_up_fails() {
-    let Some(dir) = std::env::var_os(CHILD) else {
-        let dir = tempfile::tempdir().unwrap();
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sandbox::tests::what_was_given_up_fails"])
-            .env(CHILD, dir.path())
-            .output()
-            .unwrap();
-        let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-        assert!(output.status.success() && ran, "{output:?}");
+    let Some(dir) = in_child("sandbox::tests::what_was_given_up_fails") else {
         return;
     };
-    let dir = Path::new(&dir);
-    let (etc, run) = (dir.join("etc"), dir.join("run"));
-    std::fs::create_dir(&etc).unwrap();
-    std::fs::create_dir(&run).unwrap();
-    std::fs::write(dir.join("secret"), "x").unwrap();
-    std::fs::write(etc.join("config"), "x").unwrap();
-    let socket = run.join("s");
+    let fenced = Fenced::new(dir);
+    let socket = fenced.run.join("s");
     let text = format!("[[vm]]\nname = \"a\"\nsocket = {socket:?}");
-    let config = Config::parse(&text).unwrap();
-    apply(&etc.join("config"), &config).unwrap();
-
-    let denied = |error: std::io::Error| {
-        let errno = error.raw_os_error();
-        assert!(errno == Some(1) || errno == Some(13), "{error}");
-    };
-    denied(Command::new("/bin/true").status().unwrap_err());
-    denied(std::net::UdpSocket::bind("127.0.0.1:0").unwrap_err());
-    denied(std::fs::create_dir(run.join("d")).unwrap_err());
-    assert!(std::fs::read(etc.join("config")).is_ok());
-    let listener = std::os::unix::net::UnixListener::bind(&socket);
-    assert!(listener.is_ok());
-    if landlock_is_there() {
-        denied(std::fs::read(dir.join("secret")).unwrap_err());
-        denied(std::fs::write(etc.join("config"), "y").unwrap_err());
-    }
-}
-
-/// The kernel says so whatever this crate thinks of it: in a sandbox already, reading
-/// the root directory is what only landlock forbids.
-fn landlock_is_there() -> bool {
-    std::fs::read_dir("/").is_err()
+    apply(&fenced.config, &Config::parse(&text).unwrap()).unwrap();
+    fenced.check();
 }

@@ -1,8 +1,7 @@
-//! The test runs itself again in a child process, which enters the sandbox: there is
-//! no way out of it.
-
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+
+use integration_tests::again::in_child;
 
 use super::*;
 use crate::core::account::MemoryAccount;
@@ -10,24 +9,11 @@ use crate::core::outqueue::OutQueue;
 use crate::core::quota::{Limits, Quota};
 use crate::core::stream::Stream;
 
-const CHILD: &str = "VHOST_DEVICE_WL_TEST_SANDBOX";
-const NAME: &str = "sandbox::tests::what_is_needed_works_and_the_rest_fails";
-
 #[test]
 fn what_is_needed_works_and_the_rest_fails() {
-    let Some(dir) = std::env::var_os(CHILD) else {
-        let dir = tempfile::tempdir().unwrap();
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", NAME])
-            .env(CHILD, dir.path())
-            .output()
-            .unwrap();
-        // A name that matches no test would pass as well.
-        let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-        assert!(output.status.success() && ran, "{output:?}");
+    let Some(dir) = in_child("sandbox::tests::what_is_needed_works_and_the_rest_fails") else {
         return;
     };
-    let dir = Path::new(&dir);
     let account = MemoryAccount::new(1 << 20).unwrap();
     let elsewhere = dir.join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use sd_notify::NotifyState;
+use virtio_wl::host::config;
+use virtio_wl::label::VmName;
 
-use super::{Proxy, listen};
+use super::Proxy;
 use crate::config::{Compositor, Config, VmConfig};
 
 impl Proxy {
@@ -13,22 +14,11 @@ impl Proxy {
     /// socket that cannot be made leaves only its own VM without one. Connections that
     /// have been claimed live on, whatever becomes of their VM's entry.
     pub(super) fn reload(&mut self) {
-        if let Ok(now) = NotifyState::monotonic_usec_now() {
-            let _ = sd_notify::notify(&[NotifyState::Reloading, now]);
-        }
-        self.read_again();
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let path = self.config_path.clone();
+        config::reload(&path, Config::parse, |config| self.reconfigure(config));
     }
 
-    fn read_again(&mut self) {
-        let config = match Config::load(&self.config_path) {
-            Ok(config) => config,
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(error, "configuration not reloaded");
-                return;
-            }
-        };
+    fn reconfigure(&mut self, config: Config) {
         self.desk.set_vms(config.labels());
         let wanted: BTreeSet<_> = config.vms.iter().map(|vm| &vm.label.name).collect();
         let gone = self.doors.keys().filter(|name| !wanted.contains(name));
@@ -46,23 +36,21 @@ impl Proxy {
     fn reload_vm(&mut self, config: VmConfig) {
         let name = config.label.name.clone();
         if let Some(door) = self.doors.get_mut(&name) {
-            let old = &door.config;
-            let same_file = old.mode == config.mode && old.owner == config.owner;
-            // Without a socket here, the one inherited at the start stays.
-            if config.socket.is_none() || (old.socket == config.socket && same_file) {
+            if door.config.endpoint.still_serves(&config.endpoint) {
                 door.config = config;
                 return;
             }
             // First the old one: the new one may have the same path.
             self.close_door(&name);
         }
-        let opened = listen(&config).and_then(|listener| self.open_door(config, listener));
+        let listener = config.endpoint.listen(&name).map_err(Into::into);
+        let opened = listener.and_then(|listener| self.open_door(config, listener));
         if let Err(error) = opened {
             tracing::error!(vm = %name, error = format!("{error:#}"), "not listening");
         }
     }
 
-    fn close_door(&mut self, name: &virtio_wl::label::VmName) {
+    fn close_door(&mut self, name: &VmName) {
         if let Some(door) = self.doors.remove(name) {
             self.handle.remove(door.token);
         }

@@ -53,8 +53,10 @@ impl Activated {
         })
     }
 
-    /// Names nobody has taken.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    /// Closes those that nobody has taken, with a warning.
+    pub fn close_rest(self) {
+        for name in self.0.keys() {
+            tracing::warn!(name, "inherited a socket of a VM that is not configured");
+        }
     }
 }

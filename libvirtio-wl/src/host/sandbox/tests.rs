@@ -5,29 +5,14 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::Command;
+
+use integration_tests::again;
 
 use super::*;
 
-const CHILD: &str = "VIRTIO_WL_TEST_SANDBOX_CHILD";
-
-/// The directory given to the child, in the child; in the parent, runs `test` again as a
-/// child with `dir` and fails unless it passes.
-fn in_child(test: &str, dir: &std::path::Path) -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os(CHILD) {
-        return Some(dir.into());
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg(format!("host::sandbox::tests::{test}"))
-        .env(CHILD, dir)
-        .output()
-        .unwrap();
-    // A name that matches no test would pass as well.
-    let ran = String::from_utf8_lossy(&output.stdout).contains("1 passed");
-    assert!(output.status.success() && ran, "{output:?}");
-    None
+fn in_child(test: &str) -> Option<PathBuf> {
+    again::in_child(&format!("host::sandbox::tests::{test}"))
 }
 
 fn errno<T>(result: io::Result<T>) -> Option<i32> {
@@ -36,8 +21,7 @@ fn errno<T>(result: io::Result<T>) -> Option<i32> {
 
 #[test]
 fn system_calls_that_were_given_up_fail() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(dir) = in_child("system_calls_that_were_given_up_fail", dir.path()) else {
+    let Some(dir) = in_child("system_calls_that_were_given_up_fail") else {
         return;
     };
     // The harness itself makes threads.
@@ -59,9 +43,8 @@ fn system_calls_that_were_given_up_fail() {
 
 #[test]
 fn files_that_were_given_up_cannot_be_opened() {
-    let dir = tempfile::tempdir().unwrap();
     let test = "files_that_were_given_up_cannot_be_opened";
-    let Some(dir) = in_child(test, dir.path()) else {
+    let Some(dir) = in_child(test) else {
         return;
     };
     let (mine, run) = (dir.join("mine"), dir.join("run"));
@@ -93,8 +76,7 @@ fn files_that_were_given_up_cannot_be_opened() {
 
 #[test]
 fn memory_never_becomes_executable() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(_) = in_child("memory_never_becomes_executable", dir.path()) else {
+    let Some(_) = in_child("memory_never_becomes_executable") else {
         return;
     };
     Sandbox::new().syscalls(THREADS).apply().unwrap();
@@ -115,8 +97,7 @@ fn memory_never_becomes_executable() {
 
 #[test]
 fn a_missing_path_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some(dir) = in_child("a_missing_path_is_named", dir.path()) else {
+    let Some(dir) = in_child("a_missing_path_is_named") else {
         return;
     };
     let error = Sandbox::new()
