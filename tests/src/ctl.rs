@@ -3,18 +3,21 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::picture::Picture;
-use crate::wait::{self, Deadline};
+use crate::screen::{self, Screen};
+use crate::wait;
 
 /// Asks one running compositor.
 #[derive(Clone, Debug)]
 pub struct CompositorCtl {
     binary: PathBuf,
     control: PathBuf,
+    patience: Duration,
 }
 
 /// A window as the compositor lists it.
@@ -123,7 +126,18 @@ impl Rect {
 impl CompositorCtl {
     /// `binary` is `virtio-wl-compositor`, `control` its control socket.
     pub fn new(binary: PathBuf, control: PathBuf) -> Self {
-        Self { binary, control }
+        Self {
+            binary,
+            control,
+            patience: wait::STEP,
+        }
+    }
+
+    /// How long a wait may take (default [`wait::STEP`]).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Runs one sub-command of `ctl`; what it printed.
@@ -162,8 +176,7 @@ impl CompositorCtl {
     /// # Errors
     /// When the compositor or the file refuses.
     pub fn picture(&self, path: &Path) -> Result<Picture> {
-        self.screenshot(path)?;
-        Picture::read(path)
+        Screen::picture(self, path)
     }
 
     /// All windows.
@@ -189,7 +202,7 @@ impl CompositorCtl {
     /// When it is not so in time; with the windows there are.
     pub fn wait<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<()> {
         let mut all: Vec<OsString> = vec!["wait".into(), "--timeout".into()];
-        all.push(wait::STEP.as_secs().to_string().into());
+        all.push(self.patience.as_secs().to_string().into());
         all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         let waited = self.run(all);
         waited
@@ -233,12 +246,9 @@ impl CompositorCtl {
         &self,
         what: &str,
         path: &Path,
-        mut accept: impl FnMut(&Picture) -> bool,
+        accept: impl FnMut(&Picture) -> bool,
     ) -> Result<Picture> {
-        wait::until(what, Deadline::step(), || {
-            let picture = self.picture(path)?;
-            Ok(accept(&picture).then_some(picture))
-        })
+        screen::wait_picture(self, what, path, accept)
     }
 
     /// `ctl input …`.
@@ -249,5 +259,16 @@ impl CompositorCtl {
         let mut all = vec![OsString::from("input")];
         all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self.run(all).map(drop)
+    }
+}
+
+impl Screen for CompositorCtl {
+    fn picture(&self, path: &Path) -> Result<Picture> {
+        self.screenshot(path)?;
+        Picture::read(path)
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
     }
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::chain::{AppVm, Chain};
-use crate::ctl::{CompositorCtl, Window};
+use crate::ctl::Window;
 use crate::dir::TestDir;
 use crate::picture::Picture;
 use crate::process::{Command, Daemon};
+use crate::screen::{self, Screen};
 use crate::skip;
+use crate::vm::Vm;
 
 const CONFIG: &str = "\
 font=DejaVu Sans Mono:size=12
@@ -24,6 +26,9 @@ style=block
 background=101820
 foreground=f0f0f0
 ";
+
+/// Where the configuration is in a guest.
+const GUEST_CONFIG: &str = "/tmp/foot.ini";
 
 /// Whether `foot` is installed; prints the skip of `test` when not.
 pub fn is_installed(test: &str) -> bool {
@@ -44,11 +49,28 @@ impl Foot {
     /// # Errors
     /// When the configuration cannot be written.
     pub fn new(dir: &TestDir, title: &str, script: &str) -> Result<Self> {
-        Ok(Self {
-            config: dir.write("foot.ini", CONFIG)?,
+        Ok(Self::with_config(
+            dir.write("foot.ini", CONFIG)?,
+            title,
+            script,
+        ))
+    }
+
+    /// The same for a guest, with its configuration written there.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn in_guest(vm: &Vm, title: &str, script: &str) -> Result<Self> {
+        vm.write_file(GUEST_CONFIG, CONFIG)?;
+        Ok(Self::with_config(GUEST_CONFIG.into(), title, script))
+    }
+
+    fn with_config(config: PathBuf, title: &str, script: &str) -> Self {
+        Self {
+            config,
             script: format!("{script}\nprintf '\\033]2;%s\\033\\\\' '{title}'\n"),
             title: title.to_owned(),
-        })
+        }
     }
 
     /// The arguments of `foot`. `then` runs once the title is set and keeps the terminal open.
@@ -100,7 +122,7 @@ impl Foot {
 /// # Errors
 /// When it is never so.
 pub fn settled_content(
-    ctl: &CompositorCtl,
+    screen: &impl Screen,
     dir: &TestDir,
     window: &Window,
     mut accept: impl FnMut(&Picture) -> bool,
@@ -108,7 +130,7 @@ pub fn settled_content(
     let area = window.content()?;
     let mut last = None;
     let path = dir.join("screen.png");
-    let screen = ctl.wait_picture("a picture that stays", &path, |screen| {
+    let screen = screen::wait_picture(screen, "a picture that stays", &path, |screen| {
         let Ok(content) = screen.crop(area.x, area.y, area.width, area.height) else {
             return false;
         };

@@ -17,6 +17,8 @@
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
 //! | [`picture`] | PNG pictures: read, compare, difference picture |
 //! | [`leak`] | descriptors, child processes and files left behind |
+//! | [`screen`] | a screen that gives pictures, embedded or of a VM |
+//! | [`vm`] | real VMs under QEMU |
 //! | [`scm`] | descriptors over a Unix socket |
 //! | [`skip`] | tests that cannot run here say so and are counted |
 //! | [`wait`] | deadlines on events |
@@ -36,8 +38,10 @@ pub mod notify;
 pub mod picture;
 pub mod process;
 pub mod scm;
+pub mod screen;
 pub mod skip;
 mod sys;
+pub mod vm;
 pub mod wait;
 
 pub use bin::Binaries;

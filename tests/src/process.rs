@@ -297,14 +297,14 @@ impl Daemon {
 
     /// The last lines of its log, each with the name of the process.
     pub fn log_tail(&self) -> String {
-        tail(&self.name, &self.log_text())
+        tail(&self.name, &self.log_text(), LOG_TAIL)
     }
 }
 
-/// The last lines of a text, each with a name.
-fn tail(name: &str, text: &str) -> String {
+/// The last `count` lines of a text, each with a name.
+pub(crate) fn tail(name: &str, text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    let tail = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+    let tail = &lines[lines.len().saturating_sub(count)..];
     tail.iter()
         .map(|line| format!("  {name}: {line}\n"))
         .collect()
@@ -315,7 +315,7 @@ pub(crate) fn print_logs(dir: &Path) {
     for path in leak::files(dir).unwrap_or_default() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let text = fs::read(&path).unwrap_or_default();
-        eprint!("{}", tail(&name, &String::from_utf8_lossy(&text)));
+        eprint!("{}", tail(&name, &String::from_utf8_lossy(&text), LOG_TAIL));
     }
 }
 
