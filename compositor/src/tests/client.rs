@@ -7,15 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use memfd::MemfdOptions;
+use test_wayland_client::listen;
 use wayland_client::backend::ObjectId;
 use wayland_client::protocol::{
     wl_buffer, wl_callback, wl_compositor, wl_data_device, wl_data_device_manager, wl_data_offer,
     wl_data_source, wl_keyboard, wl_output, wl_pointer, wl_region, wl_registry, wl_seat, wl_shm,
     wl_shm_pool, wl_subcompositor, wl_subsurface, wl_surface, wl_touch,
 };
-use wayland_client::{
-    Connection, Dispatch, EventQueue, Proxy, QueueHandle, delegate_noop, event_created_child,
-};
+use wayland_client::{Connection, Dispatch, EventQueue, Proxy, QueueHandle, delegate_noop};
 use wayland_protocols::wp::viewporter::client::{wp_viewport, wp_viewporter};
 use wayland_protocols::xdg::decoration::zv1::client::{
     zxdg_decoration_manager_v1, zxdg_toplevel_decoration_v1,
@@ -287,59 +286,33 @@ where
     )
 }
 
-impl Dispatch<wl_registry::WlRegistry, ()> for State {
-    fn event(
-        state: &mut Self,
-        _: &wl_registry::WlRegistry,
-        event: wl_registry::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        match event {
-            wl_registry::Event::Global {
-                name,
-                interface,
-                version,
-            } => {
-                state.globals.push((name, interface, version));
-            }
-            wl_registry::Event::GlobalRemove { name } => {
-                state.globals.retain(|(known, ..)| *known != name)
-            }
-            _ => {}
+listen! { State:
+    wl_registry::WlRegistry => |state, _, event| match event {
+        wl_registry::Event::Global { name, interface, version } => {
+            state.globals.push((name, interface, version));
         }
-    }
-}
-
-/// Handlers that push what they get.
-macro_rules! record {
-    ($($proxy:ty => |$state:ident, $object:ident, $event:ident| $what:expr;)*) => {$(
-        impl Dispatch<$proxy, ()> for State {
-            fn event(
-                $state: &mut Self,
-                $object: &$proxy,
-                $event: <$proxy as Proxy>::Event,
-                (): &(),
-                _: &Connection,
-                _: &QueueHandle<Self>,
-            ) {
-                $what
-            }
+        wl_registry::Event::GlobalRemove { name } => {
+            state.globals.retain(|(known, ..)| *known != name)
         }
-    )*};
-}
-
-record! {
-    wl_keyboard::WlKeyboard => |state, _object, event| state.keyboard.push(event);
-    wl_pointer::WlPointer => |state, _object, event| state.pointer.push(event);
-    wl_data_source::WlDataSource => |state, _object, event| state.data_source.push(event);
+        _ => {}
+    };
+    wl_callback::WlCallback, Callback => |state, _, _, callback| match callback {
+        Callback::Sync(token) => {
+            state.done.insert(*token);
+        }
+        Callback::Frame => state.frames += 1,
+    };
+    wl_keyboard::WlKeyboard => |state, _, event| state.keyboard.push(event);
+    wl_pointer::WlPointer => |state, _, event| state.pointer.push(event);
+    wl_data_source::WlDataSource => |state, _, event| state.data_source.push(event);
     wl_surface::WlSurface => |state, object, event| state.surface.push((object.id(), event));
     xdg_toplevel::XdgToplevel => |state, object, event| state.toplevel.push((object.id(), event));
     xdg_popup::XdgPopup => |state, object, event| state.popup.push((object.id(), event));
-    zxdg_toplevel_decoration_v1::ZxdgToplevelDecorationV1 => |state, _object, event| state.decoration.push(event);
-    wl_buffer::WlBuffer => |state, object, _event| state.released.push(object.id());
-    xdg_wm_base::XdgWmBase => |_state, object, event| {
+    zxdg_toplevel_decoration_v1::ZxdgToplevelDecorationV1 => |state, _, event| {
+        state.decoration.push(event);
+    };
+    wl_buffer::WlBuffer => |state, object, _| state.released.push(object.id());
+    xdg_wm_base::XdgWmBase => |_, object, event| {
         if let xdg_wm_base::Event::Ping { serial } = event {
             object.pong(serial);
         }
@@ -351,44 +324,13 @@ record! {
     };
     wl_data_offer::WlDataOffer => |state, object, event| {
         if let wl_data_offer::Event::Offer { mime_type } = event {
-            state.offers.entry(object.id()).or_insert_with(|| (object.clone(), Vec::new())).1.push(mime_type);
+            let offer = || (object.clone(), Vec::new());
+            state.offers.entry(object.id()).or_insert_with(offer).1.push(mime_type);
         }
     };
-}
-
-impl Dispatch<wl_data_device::WlDataDevice, ()> for State {
-    fn event(
-        state: &mut Self,
-        _: &wl_data_device::WlDataDevice,
-        event: wl_data_device::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        state.data_device.push(event);
-    }
-
-    event_created_child!(Self, wl_data_device::WlDataDevice, [
+    wl_data_device::WlDataDevice => |state, _, event| state.data_device.push(event), creates [
         wl_data_device::EVT_DATA_OFFER_OPCODE => (wl_data_offer::WlDataOffer, ()),
-    ]);
-}
-
-impl Dispatch<wl_callback::WlCallback, Callback> for State {
-    fn event(
-        state: &mut Self,
-        _: &wl_callback::WlCallback,
-        _: wl_callback::Event,
-        callback: &Callback,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        match callback {
-            Callback::Sync(token) => {
-                state.done.insert(*token);
-            }
-            Callback::Frame => state.frames += 1,
-        }
-    }
+    ];
 }
 
 delegate_noop!(State: ignore wl_compositor::WlCompositor);

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result};
+use test_wayland_client::listen;
 use wayland_client::globals::{GlobalListContents, registry_queue_init};
 use wayland_client::protocol::{
     wl_buffer, wl_callback, wl_compositor, wl_keyboard, wl_region, wl_registry, wl_seat, wl_shm,
     wl_shm_pool, wl_surface,
 };
-use wayland_client::{Connection, Dispatch, EventQueue, Proxy, QueueHandle, WEnum, delegate_noop};
+use wayland_client::{Connection, EventQueue, Proxy, QueueHandle, WEnum, delegate_noop};
 use wayland_protocols::xdg::shell::client::{xdg_surface, xdg_toplevel, xdg_wm_base};
 
 /// Version of wl_compositor: the first with damage in buffer coordinates.
@@ -115,107 +116,31 @@ delegate_noop!(Seen: ignore wl_shm::WlShm);
 delegate_noop!(Seen: ignore wl_seat::WlSeat);
 delegate_noop!(Seen: ignore wl_surface::WlSurface);
 
-impl Dispatch<wl_registry::WlRegistry, GlobalListContents> for Seen {
-    fn event(
-        _: &mut Self,
-        _: &wl_registry::WlRegistry,
-        _: wl_registry::Event,
-        _: &GlobalListContents,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-    }
-}
-
-impl Dispatch<wl_callback::WlCallback, ()> for Seen {
-    fn event(
-        seen: &mut Self,
-        _: &wl_callback::WlCallback,
-        _: wl_callback::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        seen.frames += 1;
-    }
-}
-
-/// A buffer carries its number.
-impl Dispatch<wl_buffer::WlBuffer, usize> for Seen {
-    fn event(
-        seen: &mut Self,
-        _: &wl_buffer::WlBuffer,
-        _: wl_buffer::Event,
-        number: &usize,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        seen.released.insert(*number);
-    }
-}
-
-impl Dispatch<wl_keyboard::WlKeyboard, ()> for Seen {
-    fn event(
-        seen: &mut Self,
-        _: &wl_keyboard::WlKeyboard,
-        event: wl_keyboard::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        if let wl_keyboard::Event::Keymap {
-            format: WEnum::Value(wl_keyboard::KeymapFormat::XkbV1),
-            fd,
-            size,
-        } = event
-        {
+listen! { Seen:
+    wl_registry::WlRegistry, GlobalListContents => |_, _, _, _| {};
+    wl_callback::WlCallback => |seen, _, _| seen.frames += 1;
+    // A buffer carries its number.
+    wl_buffer::WlBuffer, usize => |seen, _, _, number| seen.released.insert(*number);
+    wl_keyboard::WlKeyboard => |seen, _, event| {
+        let xkb = WEnum::Value(wl_keyboard::KeymapFormat::XkbV1);
+        if let wl_keyboard::Event::Keymap { format, fd, size } = event && format == xkb {
             seen.keymap = Some((fd, size));
         }
-    }
-}
-
-impl Dispatch<xdg_wm_base::XdgWmBase, ()> for Seen {
-    fn event(
-        _: &mut Self,
-        shell: &xdg_wm_base::XdgWmBase,
-        event: xdg_wm_base::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
+    };
+    xdg_wm_base::XdgWmBase => |_, shell, event| {
         if let xdg_wm_base::Event::Ping { serial } = event {
             shell.pong(serial);
         }
-    }
-}
-
-impl Dispatch<xdg_surface::XdgSurface, ()> for Seen {
-    fn event(
-        seen: &mut Self,
-        surface: &xdg_surface::XdgSurface,
-        event: xdg_surface::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
+    };
+    xdg_surface::XdgSurface => |seen, surface, event| {
         if let xdg_surface::Event::Configure { serial } = event {
             surface.ack_configure(serial);
             seen.configured = true;
         }
-    }
-}
-
-impl Dispatch<xdg_toplevel::XdgToplevel, ()> for Seen {
-    fn event(
-        seen: &mut Self,
-        _: &xdg_toplevel::XdgToplevel,
-        event: xdg_toplevel::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
+    };
+    xdg_toplevel::XdgToplevel => |seen, _, event| {
         seen.closed |= matches!(event, xdg_toplevel::Event::Close);
-    }
+    };
 }
 
 /// Whether an object is still known to the library; a dead one shows a lost connection.
