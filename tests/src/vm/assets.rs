@@ -12,7 +12,7 @@ use crate::skip;
 pub const CACHE_VARIABLE: &str = "VIRTIO_WL_VM_CACHE";
 
 /// What makes all that is missing.
-const COMMAND: &str = "cargo xtask image all";
+const COMMAND: &str = "cargo xtask image compositor app bare";
 
 /// An image of a guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

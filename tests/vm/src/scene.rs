@@ -1,0 +1,1 @@
+//! Text, terminals and windows that the tests show.
