@@ -36,7 +36,7 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
 }
 
 /// How the binaries are built.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub(crate) enum Profile {
     /// What users run.
     Release,

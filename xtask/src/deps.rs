@@ -55,8 +55,21 @@ pub(crate) const TESTS: &[Package] = &[
     package("g++", &["/usr/bin/c++"]),
 ];
 
+/// What making images of virtual machines needs besides. QEMU and the kernel are not among them:
+/// they are unpacked privately.
+pub(crate) const VM: &[Package] = &[
+    package("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
+    package("e2fsprogs", &["/sbin/mke2fs", "/usr/sbin/mke2fs"]),
+    package("gcc-12", &["/usr/bin/x86_64-linux-gnu-gcc-12"]),
+    package("libelf1", &["/usr/lib/x86_64-linux-gnu/libelf.so.1"]),
+    package("make", &["/usr/bin/make"]),
+    package("mmdebstrap", &["/usr/bin/mmdebstrap"]),
+    package("xz-utils", &["/usr/bin/xz"]),
+    package("zstd", &["/usr/bin/zstd"]),
+];
+
 /// Everything.
-pub(crate) const ALL: &[&[Package]] = &[BUILD, PROGRAMS, TESTS];
+pub(crate) const ALL: &[&[Package]] = &[BUILD, PROGRAMS, TESTS, VM];
 
 /// Makes sure that all packages of `groups` are there: installs the missing ones when root, says
 /// how to otherwise.

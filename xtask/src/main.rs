@@ -5,6 +5,7 @@
 //! * `demo`: two app VMs and their windows, as a picture
 //! * `test`: everything that can be checked here, with counts
 //! * `bench`: round trips compared, kicks and interrupts counted
+//! * `vm`: QEMU and bootable images
 //! * `interrupt`: Ctrl-C as an event, so that everything is stopped in order
 #![allow(
     clippy::print_stdout,
@@ -23,6 +24,7 @@ mod demo;
 mod deps;
 mod interrupt;
 mod test;
+mod vm;
 
 /// Installs, builds, runs, tests and measures virtio-wl.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ enum Task {
     Test(test::Args),
     /// Measure round trips against a plain Unix socket
     Bench(bench::Args),
+    /// Make bootable images for virtual machines
+    Image(vm::ImageArgs),
     /// Install the Debian packages that are missing
     InstallDeps,
 }
@@ -49,6 +53,7 @@ fn run() -> Result<ExitCode> {
         Task::Demo(args) => demo::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Image(args) => vm::make_images(&args).map(|()| ExitCode::SUCCESS),
         Task::InstallDeps => deps::require(deps::ALL).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,108 @@
+//! Virtual machines: QEMU, the guests' kernel, and bootable images, fetched and made on first use.
+//!
+//! * `qemu`: the system's QEMU, or a newer one unpacked privately
+//! * `kernel`, `module`, `modules`: Debian's kernel, our driver for it, and which modules to load
+//! * `guest_programs`: our programs that run in guests
+//! * `debian`: root file systems of Debian
+//! * `image`: bootable images from all these
+//! * `tree`, `cpio`, `elf`, `digest`: what images are made with
+//! * `apt`, `unpack`: packages of Debian, without installing them
+//! * `cache`, `tool`: where things are kept; running the system's tools
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use crate::cargo::Profile;
+use crate::deps;
+
+mod apt;
+mod cache;
+mod cpio;
+mod debian;
+mod digest;
+mod elf;
+mod guest_programs;
+mod image;
+mod kernel;
+mod module;
+mod modules;
+mod qemu;
+mod tool;
+mod tree;
+mod unpack;
+
+use cache::Cache;
+pub(crate) use image::Image;
+
+/// Make bootable images for virtual machines.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImageArgs {
+    /// Which images
+    #[arg(required = true, value_enum)]
+    images: Vec<Image>,
+    /// The variant of the compositor's image with a shell on the second serial port
+    #[arg(long)]
+    debug: bool,
+    /// Which build of our programs to put into them; the tests use debug
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    profile: Profile,
+}
+
+/// What is needed to start VMs.
+#[derive(Clone, Debug)]
+pub(crate) struct VmFiles {
+    /// The QEMU to start.
+    pub(crate) qemu: PathBuf,
+    /// The directory that has a directory for each image.
+    pub(crate) images: PathBuf,
+}
+
+/// Makes sure that there are a QEMU and up-to-date `images`, with our programs built as `profile`
+/// says. Quick when nothing has changed.
+///
+/// # Errors
+/// When something cannot be fetched or built; the error says what is missing.
+pub(crate) fn ensure(images: &[Image], profile: Profile) -> Result<VmFiles> {
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "the images are for x86-64 machines only"
+    );
+    deps::require(&[deps::BUILD, deps::PROGRAMS, deps::VM])?;
+    let cache = Cache::open()?;
+    let qemu = qemu::ensure(&cache)?;
+    let inputs = image::Inputs::prepare(cache, profile)?;
+    for image in images {
+        image::ensure(*image, &inputs)?;
+    }
+    Ok(VmFiles {
+        qemu,
+        images: inputs.cache().own("images"),
+    })
+}
+
+/// Makes the images and says how large they are.
+pub(crate) fn make_images(args: &ImageArgs) -> Result<()> {
+    /// Bytes in the unit that sizes are given in.
+    const MIB: f64 = 1_048_576.0;
+    let variant = |image: &Image| match image {
+        Image::Compositor if args.debug => Image::CompositorDebug,
+        other => *other,
+    };
+    let images: Vec<Image> = args.images.iter().map(variant).collect();
+    let files = ensure(&images, args.profile)?;
+    println!("{}", qemu::version_text(&files.qemu)?);
+    for image in &images {
+        let dir = files.images.join(image.name());
+        println!("{}:", dir.display());
+        for name in ["vmlinuz", "initramfs", "root.ext4"] {
+            let path = dir.join(name);
+            if path.exists() {
+                #[expect(clippy::cast_precision_loss, reason = "for people")]
+                let size = image::size(&path)? as f64 / MIB;
+                println!("  {name:<10} {size:7.1} MiB");
+            }
+        }
+    }
+    Ok(())
+}
