@@ -53,6 +53,7 @@ pub struct ChainBuilder {
     vms: Vec<VmSpec>,
     size: (u32, u32),
     compositor_args: Vec<String>,
+    unclaimed_timeout: Option<u32>,
 }
 
 impl ChainBuilder {
@@ -63,6 +64,7 @@ impl ChainBuilder {
             vms: Vec::new(),
             size: (1280, 800),
             compositor_args: Vec::new(),
+            unclaimed_timeout: None,
         }
     }
 
@@ -80,6 +82,12 @@ impl ChainBuilder {
     /// Size of the screen in pixels (default 1280 × 800).
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = (width, height);
+        self
+    }
+
+    /// How long the accept proxy holds a connection nobody claims, in seconds (default: its own).
+    pub fn unclaimed_timeout(mut self, seconds: u32) -> Self {
+        self.unclaimed_timeout = Some(seconds);
         self
     }
 
@@ -128,7 +136,8 @@ impl ChainBuilder {
     pub fn prepare(self) -> Result<Chain> {
         let paths = Paths::new(TestDir::new()?)?;
         let dir = paths.dir();
-        dir.write("accept-proxy.toml", config::accept_proxy(&paths, &self.vms))?;
+        let accept_proxy = config::accept_proxy(&paths, &self.vms, self.unclaimed_timeout);
+        dir.write("accept-proxy.toml", accept_proxy)?;
         dir.write("memfd-server.toml", config::memfd_server(&paths, &self.vms))?;
         let mut vms = Vec::new();
         for spec in self.vms {

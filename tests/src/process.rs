@@ -199,6 +199,14 @@ impl Daemon {
         Ok(self.ended)
     }
 
+    /// Whether it has ended, without taking its status.
+    ///
+    /// # Errors
+    /// When poll(2) fails.
+    pub fn has_ended(&self) -> Result<bool> {
+        wait::is_readable(self.end_fd())
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

@@ -63,6 +63,16 @@ pub fn readable(fds: &[BorrowedFd<'_>], deadline: Deadline) -> Result<Vec<bool>>
     Ok(set.iter().map(|fd| fd.any().unwrap_or(false)).collect())
 }
 
+/// Whether `fd` is readable or hung up now.
+///
+/// # Errors
+/// When poll(2) fails.
+pub fn is_readable(fd: BorrowedFd<'_>) -> Result<bool> {
+    let mut set = [PollFd::new(fd, PollFlags::POLLIN)];
+    poll(&mut set, PollTimeout::ZERO).context("poll")?;
+    Ok(set[0].any().unwrap_or(false))
+}
+
 /// Asks `probe` until it gives a value. For facts of another process that offer no event to wait
 /// on (the files in `/proc`, a picture drawn by an unmodified program).
 ///

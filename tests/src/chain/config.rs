@@ -7,12 +7,19 @@ use super::VmSpec;
 use super::paths::Paths;
 
 /// `[[vm]]` of the accept proxy: name, colour and socket of each app VM.
-pub(super) fn accept_proxy(paths: &Paths, vms: &[VmSpec]) -> String {
+pub(super) fn accept_proxy(
+    paths: &Paths,
+    vms: &[VmSpec],
+    unclaimed_timeout: Option<u32>,
+) -> String {
     let mut text = format!(
         "[compositor]\ncontrol = {}\nannounce = {}\n",
         quoted(&paths.compositor_control()),
         quoted(&paths.announce()),
     );
+    if let Some(seconds) = unclaimed_timeout {
+        let _ = writeln!(text, "unclaimed-timeout = {seconds}.0");
+    }
     for vm in vms {
         let _ = write!(
             text,

@@ -67,6 +67,12 @@ impl VmChainBuilder {
         self
     }
 
+    /// Changes the settings of the host's daemons.
+    pub fn host(mut self, change: impl FnOnce(ChainBuilder) -> ChainBuilder) -> Self {
+        self.chain = change(self.chain);
+        self
+    }
+
     /// Size of the screen in pixels (default 1280 × 800).
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.screen = (width, height);

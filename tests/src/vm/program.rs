@@ -197,8 +197,17 @@ impl Program {
         self.guest.borrow_mut().say(request)
     }
 
+    /// Whether it has not been heard to have ended.
+    ///
+    /// # Errors
+    /// Never for a program that was started.
+    pub fn is_running(&self) -> Result<bool> {
+        let mut guest = self.guest.borrow_mut();
+        Ok(guest.program(self.id)?.ended.is_none())
+    }
+
     /// Command and output, for messages.
-    fn story(&self) -> String {
+    pub fn story(&self) -> String {
         let mut guest = self.guest.borrow_mut();
         guest.program(self.id).map_or_else(
             |_| String::new(),

@@ -1,3 +1,25 @@
 //! Tests in real VMs. Each boots its own guests; see [`integration_tests::vm`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `boot` | a guest starts, runs programs, and is gone in order |
+//! | `selftest` | the self-test of the kernel's driver |
+//! | `picture` | a window is the same as without VMs, pixel for pixel |
+//! | `input` | keys and clicks of the VM's keyboard and pointer |
+//! | `app_ends` | an app VM is killed |
+//! | `compositor_ends` | the compositor VM is killed and comes back |
+//! | `device_ends` | a `vhost-device-wl` is killed under its guest |
+//! | `early` | connections from before the compositor's boot |
+//! | `flood` | VMs that flood do not stop a third one |
+//! | `clipboard` | copying and pasting, within a VM and not beyond |
 
+mod app_ends;
 mod boot;
+mod clipboard;
+mod compositor_ends;
+mod device_ends;
+mod early;
+mod flood;
+mod input;
+mod picture;
+mod selftest;
