@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use virtio_wl::host::listener::{Mode, Owner};
 
 use crate::core::memory::ForeignMemory;
 use crate::core::quota::Limits;
@@ -41,6 +42,12 @@ pub struct ServeArgs {
     /// Listen here for the virtual machine monitor.
     #[arg(long, value_name = "PATH", required = true)]
     pub socket: Option<PathBuf>,
+    /// Mode of that socket, 0600 if not given: for a monitor that runs as another user.
+    #[arg(long, value_name = "MODE")]
+    pub socket_mode: Option<Mode>,
+    /// Owner of that socket: user, user:group or :group, by name or number.
+    #[arg(long, value_name = "OWNER")]
+    pub socket_owner: Option<Owner>,
     /// Let the guest connect to this socket, as NAME or, without one, as its
     /// default context. May be repeated; names must differ.
     #[arg(long, value_name = "PATH[,name=NAME]")]

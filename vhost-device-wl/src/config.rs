@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use virtio_wl::host::listener::{Mode, Owner};
+
 use crate::args::{ServeArgs, WaylandSock};
 use crate::core::memory::ForeignMemory;
 use crate::core::names::{NameError, NameTable};
@@ -19,6 +21,10 @@ pub const MAX_FRONTENDS: usize = 64;
 pub struct Config {
     /// Where the virtual machine monitor connects.
     pub socket: PathBuf,
+    /// Mode of that socket's file.
+    pub socket_mode: Mode,
+    /// Owner of that socket's file.
+    pub socket_owner: Option<Owner>,
     /// Where control requests come in.
     pub control: Option<PathBuf>,
     /// Where guest memory comes from, if not from this process.
@@ -78,6 +84,8 @@ impl TryFrom<ServeArgs> for Config {
         within("--max-vfds", args.max_vfds, 1, u64::from(u32::MAX))?;
         Ok(Config {
             socket: args.socket.ok_or(ConfigError::NoSocket)?,
+            socket_mode: args.socket_mode.unwrap_or(Mode::PRIVATE),
+            socket_owner: args.socket_owner,
             control: args.control,
             memfd_sock: args.memfd_sock,
             names: names(&args.wayland_sock)?,

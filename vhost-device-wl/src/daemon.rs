@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use virtio_wl::host::control::bind_listener;
-use virtio_wl::host::listener::{ListenError, Listener, Mode};
+use virtio_wl::host::listener::{ListenError, Listener};
 use virtio_wl::host::sandbox::SandboxError;
 
 use crate::config::Config;
@@ -71,7 +71,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
     let signals = signals()?;
     raise_descriptor_limit();
     let account = MemoryAccount::new(config.max_memory).map_err(DaemonError::Account)?;
-    let socket = Listener::bind(&config.socket, Mode::PRIVATE, None)?;
+    let socket = Listener::bind(&config.socket, config.socket_mode, config.socket_owner)?;
     let control = match &config.control {
         Some(path) => Some(ControlSocket::bind(path)?),
         None => None,

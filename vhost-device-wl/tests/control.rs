@@ -4,7 +4,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
@@ -75,6 +75,18 @@ fn a_connection_added_before_the_guest_boots_reaches_it() {
 
     let (_near, far) = UnixStream::pair().unwrap();
     assert_eq!(add(&mut control, "wl-conn-%d", &far).unwrap(), "wl-conn-1");
+}
+
+#[test]
+fn a_monitor_of_another_user_may_be_let_in() {
+    let group = format!(":{}", nix::unistd::getegid());
+    let daemon = Daemon::start(&["--socket-mode", "0660", "--socket-owner", &group]);
+    let file = std::fs::metadata(daemon.path("device")).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o660);
+    assert_eq!(file.gid(), nix::unistd::getegid().as_raw());
+    let private = Daemon::start(&[]);
+    let file = std::fs::metadata(private.path("device")).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

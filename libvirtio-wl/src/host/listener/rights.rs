@@ -1,9 +1,10 @@
-//! Mode and owner of a socket file, as configuration files write them.
+//! Mode and owner of a socket file, as configuration files and options write them.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::str::FromStr;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use serde::Deserialize;
@@ -22,15 +23,23 @@ impl Mode {
     }
 }
 
+impl FromStr for Mode {
+    type Err = RightsError;
+
+    fn from_str(text: &str) -> Result<Self, RightsError> {
+        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if digits && mode <= 0o777 => Ok(Self(mode)),
+            _ => Err(RightsError::Mode(text.to_owned())),
+        }
+    }
+}
+
 impl TryFrom<String> for Mode {
     type Error = RightsError;
 
     fn try_from(text: String) -> Result<Self, RightsError> {
-        let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-        match u32::from_str_radix(&text, 8) {
-            Ok(mode) if digits && mode <= 0o777 => Ok(Self(mode)),
-            _ => Err(RightsError::Mode(text)),
-        }
+        text.parse()
     }
 }
 
@@ -48,17 +57,25 @@ impl Owner {
     }
 }
 
-impl TryFrom<String> for Owner {
-    type Error = RightsError;
+impl FromStr for Owner {
+    type Err = RightsError;
 
-    fn try_from(text: String) -> Result<Self, RightsError> {
-        let (user, group) = text.split_once(':').unwrap_or((&text, ""));
+    fn from_str(text: &str) -> Result<Self, RightsError> {
+        let (user, group) = text.split_once(':').unwrap_or((text, ""));
         let user = (!user.is_empty()).then(|| find_user(user)).transpose()?;
         let group = (!group.is_empty()).then(|| find_group(group)).transpose()?;
         if user.is_none() && group.is_none() {
             return Err(RightsError::NoOwner);
         }
         Ok(Self { user, group })
+    }
+}
+
+impl TryFrom<String> for Owner {
+    type Error = RightsError;
+
+    fn try_from(text: String) -> Result<Self, RightsError> {
+        text.parse()
     }
 }
 
