@@ -5,7 +5,11 @@
 //! The host owns the VM, so nothing here gives it a right it lacks; the guest, on the other hand, is
 //! not trusted, and a host must bound what it reads (a line has at most [`MAX_LINE_BYTES`]).
 
+mod command;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::command::{decode_command, encode_command};
 
 /// Name of the virtio-serial port that carries this protocol.
 pub const CONTROL_PORT: &str = "org.virtio-wl.control";
@@ -66,6 +70,10 @@ pub enum Request {
         /// Signal number of x86-64 Linux.
         signal: i32,
     },
+    /// Asks how things are; answered by [`Event::Booted`] and, if so, [`Event::Ready`]. A host gets
+    /// them unasked when it connects, but one that takes the port over from another at once may not
+    /// be noticed.
+    State {},
     /// Asks for the kernel's log; answered by [`Event::KernelLog`]s, the last one with `end`.
     KernelLog {},
     /// Ends all programs in order and powers off.

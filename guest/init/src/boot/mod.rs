@@ -1,0 +1,6 @@
+//! From the kernel's hand-over to a guest in which programs can run.
+
+pub(crate) mod command_line;
+pub(crate) mod modules;
+pub(crate) mod mounts;
+pub(crate) mod root;

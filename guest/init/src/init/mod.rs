@@ -1,0 +1,115 @@
+//! The loop of init, once the guest has been set up.
+
+mod power;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use calloop::signals::{Signal, Signals};
+use calloop::{EventLoop, LoopHandle};
+use guest_control::Ended;
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+pub(crate) use self::power::Ending;
+use self::power::Power;
+use crate::agent::{Agent, Order, Policy};
+
+/// Signals that somebody may send to init.
+const SIGNALS: [Signal; 6] = [
+    Signal::SIGCHLD,
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGHUP,
+];
+
+/// Everything that lives as long as the guest.
+#[derive(Debug)]
+pub(crate) struct Init {
+    /// The loop.
+    pub(crate) handle: LoopHandle<'static, Self>,
+    /// The programs of the host.
+    pub(crate) agent: Agent,
+    power: Power,
+    /// Whether this is the first process of a guest, which has all others as children.
+    first: bool,
+}
+
+impl Init {
+    /// Serves until it is time to power off, and says how.
+    ///
+    /// `prepare` adds what a role needs.
+    ///
+    /// # Errors
+    /// Whatever the loop gives; there is nothing left to do then.
+    pub(crate) fn serve(
+        policy: Policy,
+        kernel: String,
+        first: bool,
+        prepare: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Ending> {
+        let mut event_loop = EventLoop::try_new().context("cannot make an event loop")?;
+        let handle = event_loop.handle();
+        let signals = Signals::new(&SIGNALS).context("cannot take over signals")?;
+        handle
+            .insert_source(signals, |event, (), init: &mut Self| {
+                init.signal(event.signal())
+            })
+            .map_err(|error| error.error)
+            .context("cannot watch signals")?;
+        let mut init = Self {
+            agent: Agent::new(handle.clone(), policy, kernel),
+            handle,
+            power: Power::default(),
+            first,
+        };
+        prepare(&mut init)?;
+        loop {
+            let timeout = init.agent.has_work().then_some(Duration::ZERO);
+            event_loop
+                .dispatch(timeout, &mut init)
+                .context("cannot wait for events")?;
+            // Signals merge into one, so each turn looks.
+            init.reap();
+            match init.agent.settle() {
+                Some(Order::Halt) => init.end(Ending::PowerOff),
+                Some(Order::Closed) if !init.first => init.end(Ending::PowerOff),
+                Some(Order::Closed) | None => {}
+            }
+            if let Some(ending) = init.finished() {
+                return Ok(ending);
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::SIGCHLD | Signal::SIGHUP => {}
+            // What the kernel makes of ctrl-alt-del.
+            Signal::SIGINT if self.first => self.end(Ending::Restart),
+            _ => self.end(Ending::PowerOff),
+        }
+    }
+
+    /// Takes note of all processes that have ended, orphans among them.
+    fn reap(&mut self) {
+        loop {
+            let (pid, status) = match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, status)) => (pid, Ended::Exit(status)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Ended::Signal(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    tracing::error!("cannot wait for processes: {errno}");
+                    return;
+                }
+            };
+            if !self.agent.reaped(pid, status) {
+                tracing::debug!(%pid, ?status, "an orphan has ended");
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What programs are given: a user and an environment.
+
+use crate::identity::Identity;
+
+/// Where programs are looked up.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin";
+
+/// As whom programs run, and with what in their environment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Session {
+    /// `None`: as root, there are no users.
+    pub(crate) identity: Option<Identity>,
+    /// What they find besides the user's own variables.
+    pub(crate) extra: Vec<(String, String)>,
+}
+
+impl Session {
+    /// The environment of a program of the session, or of root.
+    pub(crate) fn env(&self, root: bool) -> Vec<(String, String)> {
+        let mut env = vec![("PATH", PATH), ("LANG", "C.UTF-8")];
+        let home;
+        match self.identity.as_ref().filter(|_| !root) {
+            Some(identity) => {
+                home = identity.home.to_string_lossy();
+                env.extend([
+                    ("HOME", &*home),
+                    ("USER", &identity.name),
+                    ("LOGNAME", &identity.name),
+                    ("SHELL", &identity.shell),
+                ]);
+            }
+            None => env.extend([("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root")]),
+        }
+        let env = env
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        env.chain(self.extra.iter().cloned()).collect()
+    }
+
+    /// As whom a program runs.
+    pub(crate) fn identity(&self, root: bool) -> Option<&Identity> {
+        self.identity.as_ref().filter(|_| !root)
+    }
+}
