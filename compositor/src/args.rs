@@ -7,6 +7,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 /// Name of the context that the accept proxy announces connections on.
 pub const DEFAULT_LISTEN: &str = "wl-accept";
 
+/// The display adapter of a VM with one.
+pub const DEFAULT_CARD: &str = "/dev/dri/card0";
+
 /// A Wayland compositor whose clients are other virtual machines.
 ///
 /// Every window gets a frame with the colour and the name of the VM it comes
@@ -36,6 +39,9 @@ pub struct ServerArgs {
     /// Size of the headless monitor in pixels
     #[arg(long, value_name = "WxH", default_value = "1280x720")]
     pub size: String,
+    /// Display adapter of `--backend kms`, opened unless a service manager hands one over
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_CARD)]
+    pub card: PathBuf,
     /// Make a control socket here, for `ctl`; mode 0600
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
@@ -55,6 +61,8 @@ pub struct ServerArgs {
 pub enum Backend {
     /// Into memory; read with `ctl screenshot`
     Headless,
+    /// Onto the monitor of a display adapter, with its machine's keyboards and mice
+    Kms,
 }
 
 /// What to do instead of being a compositor.

@@ -19,14 +19,29 @@ pub const MAX_CONTEXT_NAME: usize = 32;
 /// Validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Size of the headless monitor in pixels.
-    pub size: Size,
+    /// Where the picture goes.
+    pub display: Display,
     /// Where the control socket is made, if at all.
     pub control: Option<PathBuf>,
     /// Named context on which VM connections are accepted, if at all.
     pub listen: Option<String>,
     /// Sockets whose clients count as VMs.
     pub test_sockets: Vec<TestSocket>,
+}
+
+/// Where the picture goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Display {
+    /// A picture in memory.
+    Headless {
+        /// Width and height in pixels.
+        size: Size,
+    },
+    /// The monitor of a display adapter.
+    Kms {
+        /// Its device node, for when none is handed over.
+        card: PathBuf,
+    },
 }
 
 /// An ordinary Wayland socket that stands for a VM.
@@ -75,7 +90,12 @@ impl TryFrom<ServerArgs> for Config {
     type Error = ConfigError;
 
     fn try_from(args: ServerArgs) -> Result<Self, ConfigError> {
-        let Backend::Headless = args.backend;
+        let display = match args.backend {
+            Backend::Headless => Display::Headless {
+                size: size(&args.size)?,
+            },
+            Backend::Kms => Display::Kms { card: args.card },
+        };
         let listen = (!args.no_listen).then_some(args.listen);
         if let Some(name) = listen.as_ref().filter(|name| !is_context_name(name)) {
             return Err(ConfigError::Listen(name.clone()));
@@ -86,7 +106,7 @@ impl TryFrom<ServerArgs> for Config {
             .map(|spec| test_socket(spec))
             .collect::<Result<Vec<_>, _>>()?;
         let config = Self {
-            size: size(&args.size)?,
+            display,
             control: args.control,
             listen,
             test_sockets,

@@ -12,6 +12,7 @@
 //! * [`state`]: the parts together, and what the control socket may do
 //! * [`run`]: the event loop; `pacing`: when a frame is drawn
 //! * `vm`: one VM's Wayland display; `vms`: all of them and their connections
+//! * `devices`: the machine's keyboards and mice
 //! * `share`: how much of the compositor's time a VM gets
 //! * `bridge`: bytes and descriptors between a connection and a display
 //! * `listener`: where connections come from
@@ -23,6 +24,7 @@ mod bridge;
 pub mod config;
 pub mod control;
 pub mod core;
+mod devices;
 pub mod frame;
 pub mod input;
 pub mod keymap;
@@ -34,8 +36,11 @@ pub mod run;
 pub mod screenshot;
 mod share;
 pub mod state;
+mod sys;
 mod vm;
 mod vms;
+
+pub use backend::DisplayLost;
 
 #[cfg(test)]
 mod tests;

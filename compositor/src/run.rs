@@ -4,8 +4,10 @@ use anyhow::Context;
 use calloop::EventLoop;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::config::Config;
+use crate::backend::{Headless, kms::Kms};
+use crate::config::{Config, Display};
 use crate::core::VmId;
+use crate::devices::Machine;
 use crate::listener::{host, test_socket};
 use crate::state::Compositor;
 
@@ -21,10 +23,15 @@ pub fn run(
     let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
     let mut compositor = compositor(&event_loop, config)?;
     setup(&mut compositor)?;
+    // The first frame needs no event.
+    compositor.end_turn();
     let result = event_loop
         .run(None, &mut compositor, Compositor::end_turn)
         .context("event loop failed");
     compositor.shut_down();
+    if let Some(lost) = compositor.take_failure() {
+        return Err(lost.into());
+    }
     result
 }
 
@@ -34,7 +41,19 @@ pub(crate) fn compositor(
     event_loop: &EventLoop<'static, Compositor>,
     config: &Config,
 ) -> anyhow::Result<Compositor> {
-    let mut compositor = Compositor::new(event_loop.handle(), event_loop.get_signal(), config)?;
+    let (handle, signal) = (event_loop.handle(), event_loop.get_signal());
+    let mut compositor = match &config.display {
+        Display::Headless { size } => {
+            Compositor::new(handle, signal, Box::new(Headless::new(*size)?))?
+        }
+        Display::Kms { card } => {
+            let machine = Machine::open(card)?;
+            let kms = Kms::new(machine.card())?;
+            let mut compositor = Compositor::new(handle, signal, Box::new(kms))?;
+            machine.attach(&mut compositor)?;
+            compositor
+        }
+    };
     for (vm, socket) in (VmId::FIRST_TEST..).map(VmId).zip(&config.test_sockets) {
         let file = test_socket::listen(&mut compositor, socket, vm)?;
         compositor.sockets.push(file);

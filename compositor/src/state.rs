@@ -6,22 +6,24 @@
 //! asks for a frame; `draw` makes the frame.
 
 mod clients;
+mod display;
 mod draw;
 mod turn;
 
 use std::fmt;
 
+use anyhow::Context;
 use calloop::{LoopHandle, LoopSignal};
 
-use crate::backend::{Backend, Headless};
-use crate::config::Config;
+use crate::backend::{Backend, DisplayLost};
 use crate::core::{Core, Rect, Size, VmId, WindowId};
+use crate::devices::Devices;
 use crate::input::InputEvent;
 use crate::label::{Colour, VmName};
 use crate::listener::host::Host;
 use crate::listener::test_socket::SocketFile;
 use crate::pacing::Pacing;
-use crate::render::Art;
+use crate::render::{Art, Cursor};
 use crate::vms::Vms;
 
 /// Called with the compositor after the frame it waited for.
@@ -37,6 +39,11 @@ pub struct Compositor {
     pub(crate) core: Core,
     pub(crate) vms: Vms,
     pub(crate) art: Art,
+    /// What shows where the pointer is, if the backend wants that.
+    cursor: Option<Cursor>,
+    /// The user moved the pointer, so it is shown.
+    pointed: bool,
+    pub(crate) devices: Devices,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) pacing: Pacing,
     pub(crate) frames: u64,
@@ -48,6 +55,8 @@ pub struct Compositor {
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) sockets: Vec<SocketFile>,
     pub(crate) host: Option<Host>,
+    /// Why there is nothing left to do.
+    failure: Option<DisplayLost>,
 }
 
 /// A window as the control socket describes it.
@@ -93,18 +102,25 @@ pub struct Pixels {
 
 impl Compositor {
     /// An idle compositor on this loop.
-    pub fn new(
+    pub(crate) fn new(
         handle: LoopHandle<'static, Compositor>,
         signal: LoopSignal,
-        config: &Config,
+        backend: Box<dyn Backend>,
     ) -> anyhow::Result<Self> {
+        let cursor = match backend.shows_pointer() {
+            true => Some(Cursor::new().context("no memory for a cursor")?),
+            false => None,
+        };
         Ok(Self {
             handle,
             signal,
-            core: Core::new(config.size),
+            core: Core::new(backend.size()),
             vms: Vms::default(),
             art: Art::default(),
-            backend: Box::new(Headless::new(config.size)?),
+            cursor,
+            pointed: false,
+            devices: Devices::default(),
+            backend,
             pacing: Pacing::default(),
             frames: 0,
             damaged: true,
@@ -113,6 +129,7 @@ impl Compositor {
             watchers: Vec::new(),
             sockets: Vec::new(),
             host: None,
+            failure: None,
         })
     }
 
@@ -175,7 +192,10 @@ impl Compositor {
     pub fn input(&mut self, event: InputEvent) {
         match event {
             InputEvent::Key { code, pressed } => self.core.key(code, pressed),
-            InputEvent::Motion { to } => self.core.motion(to),
+            InputEvent::Motion { to } => {
+                self.pointed = true;
+                self.core.motion(to);
+            }
             InputEvent::Button { code, pressed } => self.core.button(code, pressed),
             InputEvent::Axis {
                 horizontal,

@@ -1,6 +1,6 @@
 //! A monitor that is a picture in memory.
 
-use super::Backend;
+use super::{Backend, BackendError};
 use crate::core::Size;
 use crate::render::Canvas;
 use crate::render::element::SceneElement;
@@ -21,8 +21,9 @@ impl Backend for Headless {
         self.0.framebuffer().size()
     }
 
-    fn draw(&mut self, elements: &[SceneElement]) -> anyhow::Result<bool> {
-        self.0.draw(elements)
+    fn draw(&mut self, elements: &[SceneElement]) -> Result<(), BackendError> {
+        self.0.draw(elements).map_err(BackendError::Frame)?;
+        Ok(())
     }
 
     fn read(&self) -> Vec<u32> {

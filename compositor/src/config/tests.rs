@@ -16,7 +16,8 @@ fn the_command_line_is_consistent() {
 #[test]
 fn defaults() {
     let config = config(&[]).unwrap();
-    assert_eq!(config.size, Size::new(1280, 720));
+    let size = Size::new(1280, 720);
+    assert_eq!(config.display, Display::Headless { size });
     assert_eq!(config.listen.as_deref(), Some(DEFAULT_LISTEN));
     assert_eq!((config.control, config.test_sockets), (None, vec![]));
 }
@@ -35,7 +36,8 @@ fn everything_given() {
         "/run/odd,path,name=work,colour=#0000AA",
     ])
     .unwrap();
-    assert_eq!(config.size, Size::new(1920, 1080));
+    let size = Size::new(1920, 1080);
+    assert_eq!(config.display, Display::Headless { size });
     assert_eq!(config.control, Some("/run/c".into()));
     assert_eq!(config.listen, None);
     let [a, b] = &config.test_sockets[..] else {
@@ -73,8 +75,10 @@ fn sizes_out_of_range_are_refused() {
         );
     }
     assert_eq!(
-        config(&["--size=16384x1"]).unwrap().size,
-        Size::new(MAX_SIDE, 1)
+        config(&["--size=16384x1"]).unwrap().display,
+        Display::Headless {
+            size: Size::new(MAX_SIDE, 1)
+        }
     );
 }
 

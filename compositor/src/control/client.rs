@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::protocol::{Reply, Request};
-use super::sys::recv_with_fd;
 use crate::screenshot::Picture;
+use crate::sys::recv_with_fd;
 
 /// How long an answer may take on top of what a request asks for. A compositor
 /// that is alive answers within a frame.

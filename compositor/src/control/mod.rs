@@ -15,7 +15,6 @@ pub mod ctl;
 pub mod protocol;
 mod server;
 mod socket;
-mod sys;
 mod wait;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::protocol::{Condition, Input, MAX_REQUEST_BYTES, Reply, Request};
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Display};
 use crate::core::Size;
 use crate::run::run;
 
@@ -21,7 +21,9 @@ fn with_compositor<T: Send + 'static>(client: impl FnOnce(PathBuf) -> T + Send +
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     let config = Config {
-        size: Size::new(64, 48),
+        display: Display::Headless {
+            size: Size::new(64, 48),
+        },
         control: None,
         listen: None,
         test_sockets: vec![],

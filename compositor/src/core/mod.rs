@@ -30,6 +30,10 @@ pub use window::{Edges, Window, popup_frame};
 use pointer::Pointer;
 use stack::Stack;
 
+/// Pixels of a frame's width that stay on the monitor, so that it can be
+/// grabbed again.
+const KEEP_VISIBLE: i32 = 48;
+
 /// The model. See the [module](self) for how it is used.
 #[derive(Debug)]
 pub struct Core {
@@ -53,6 +57,21 @@ impl Core {
     /// The monitor, compositor pixels.
     pub fn monitor(&self) -> Rect {
         self.monitor
+    }
+
+    /// The monitor has another size now. Windows stay where they are, as far as
+    /// they can still be reached there.
+    pub fn set_monitor(&mut self, size: Size) {
+        self.monitor = Rect::at(Point::default(), size);
+        let windows: Vec<WindowId> = self.windows().map(Window::id).collect();
+        for id in windows {
+            if let Some(window) = self.stack.get(id) {
+                let at = self.reachable(window, window.frame().origin());
+                self.move_to(id, at);
+            }
+        }
+        // Ends at the monitor's edge now, if it was beyond.
+        self.motion(self.pointer());
     }
 
     /// The windows, top first.
@@ -160,12 +179,27 @@ impl Core {
 
     /// Puts a window's frame at the monitor's corner, as it is when it fills it.
     pub fn move_to_corner(&mut self, id: WindowId) {
-        let corner = self.monitor.origin();
+        self.move_to(id, self.monitor.origin());
+        self.repick();
+    }
+
+    fn move_to(&mut self, id: WindowId, at: Point) {
         if let Some(window) = self.stack.get_mut(id) {
-            window.at = corner;
+            window.at = at;
             self.announce_work_area(id);
-            self.repick();
         }
+    }
+
+    /// The place nearest to `at` where a window's frame can be grabbed.
+    fn reachable(&self, window: &Window, at: Point) -> Point {
+        let monitor = self.monitor;
+        let width = window.layout().outer.w;
+        let keep = KEEP_VISIBLE.min(width);
+        let left = monitor.x.saturating_add(keep).saturating_sub(width);
+        let right = monitor.right().saturating_sub(keep).max(left);
+        // The title bar never leaves the monitor at the top or the bottom.
+        let bottom = monitor.bottom().saturating_sub(KEEP_VISIBLE).max(monitor.y);
+        Point::new(at.x.clamp(left, right), at.y.clamp(monitor.y, bottom))
     }
 
     /// Gives the keyboard to a window and raises it, or takes it from all.

@@ -7,10 +7,6 @@ use super::{Core, Effect, Point, PointF, Size, VmId, WindowId};
 /// Smallest content a window can be resized to: enough to grab it again.
 const MIN_CONTENT: Size = Size::new(64, 32);
 
-/// Pixels of a frame's width that stay on the monitor while it is moved, so
-/// that it can be grabbed again.
-const KEEP_VISIBLE: i32 = 48;
-
 /// Buttons a person can hold; further presses are ignored.
 const MAX_BUTTONS: usize = 16;
 
@@ -212,20 +208,11 @@ impl Core {
     }
 
     fn drag(&mut self, grab: Grab) {
-        let by = self.dragged(grab);
-        let monitor = self.monitor;
-        let Some(window) = self.stack.get_mut(grab.window) else {
-            return;
-        };
-        let width = window.layout().outer.w;
-        let keep = KEEP_VISIBLE.min(width);
-        let to = grab.at.offset(by);
-        let left = monitor.x.saturating_add(keep).saturating_sub(width);
-        let right = monitor.right().saturating_sub(keep).max(left);
-        // The title bar never leaves the monitor at the top or the bottom.
-        let bottom = monitor.bottom().saturating_sub(KEEP_VISIBLE).max(monitor.y);
-        window.at = Point::new(to.x.clamp(left, right), to.y.clamp(monitor.y, bottom));
-        self.announce_work_area(grab.window);
+        let to = grab.at.offset(self.dragged(grab));
+        if let Some(window) = self.stack.get(grab.window) {
+            let at = self.reachable(window, to);
+            self.move_to(grab.window, at);
+        }
     }
 
     fn stretch(&mut self, grab: Grab, edges: Edges, resizing: bool) {

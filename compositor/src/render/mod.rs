@@ -6,6 +6,7 @@
 //! client.
 
 mod art;
+mod cursor;
 pub(crate) mod element;
 pub(crate) mod pixels;
 
@@ -16,8 +17,9 @@ use smithay::backend::renderer::pixman::PixmanRenderer;
 use smithay::utils::Transform;
 
 pub(crate) use art::{Art, Look, PopupPart};
+pub(crate) use cursor::Cursor;
 
-use crate::core::Size;
+use crate::core::{Rect, Size};
 use element::SceneElement;
 use pixels::Framebuffer;
 
@@ -45,8 +47,8 @@ impl Canvas {
         })
     }
 
-    /// Brings the picture up to date. True if a pixel may have changed.
-    pub(crate) fn draw(&mut self, elements: &[SceneElement]) -> anyhow::Result<bool> {
+    /// Brings the picture up to date. Answers where pixels may have changed.
+    pub(crate) fn draw(&mut self, elements: &[SceneElement]) -> anyhow::Result<Vec<Rect>> {
         let mut target = self
             .renderer
             .bind(self.framebuffer.image_mut())
@@ -61,7 +63,10 @@ impl Canvas {
         match result {
             Ok(drawn) => {
                 self.age = 1;
-                Ok(drawn.damage.is_some())
+                let rects = drawn.damage.into_iter().flatten();
+                Ok(rects
+                    .map(|r| Rect::new(r.loc.x, r.loc.y, r.size.w, r.size.h))
+                    .collect())
             }
             Err(error) => {
                 // Unknown what arrived: draw all of it next time.

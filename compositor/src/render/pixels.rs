@@ -133,16 +133,24 @@ impl Framebuffer {
         &mut self.image
     }
 
+    /// The pixels of a row, four bytes each in native order. Panics below the picture.
+    pub(crate) fn row(&self, y: usize) -> &[u8] {
+        assert!(y < self.size.h as usize, "row {y} of {:?}", self.size);
+        let (width, stride) = (self.size.w as usize, self.image.stride());
+        // SAFETY: the image owns `height` rows of `stride` bytes, each with
+        // `width` pixels, and nobody draws while it is borrowed.
+        unsafe {
+            let row = self.image.data().cast::<u8>().add(y * stride);
+            std::slice::from_raw_parts(row, width * PIXEL_BYTES)
+        }
+    }
+
     /// A copy of all pixels, `0x00RRGGBB`, row by row without padding.
     pub(crate) fn read(&self) -> Vec<u32> {
-        let (width, stride) = (self.size.w as usize, self.image.stride() / PIXEL_BYTES);
         let mut out = Vec::with_capacity(self.size.area() as usize);
         for y in 0..self.size.h as usize {
-            // SAFETY: the image owns `height` rows of `stride` pixels, and
-            // nobody draws while it is borrowed.
-            let row =
-                unsafe { std::slice::from_raw_parts(self.image.data().add(y * stride), width) };
-            out.extend(row.iter().map(|pixel| pixel & 0x00ff_ffff));
+            let (pixels, _) = self.row(y).as_chunks();
+            out.extend(pixels.iter().map(|p| u32::from_ne_bytes(*p) & 0x00ff_ffff));
         }
         out
     }

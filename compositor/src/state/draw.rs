@@ -1,6 +1,7 @@
 //! Making a frame.
 
 use super::Compositor;
+use crate::backend::BackendError;
 use crate::render::element::SceneElement;
 use crate::render::{Look, PopupPart};
 
@@ -10,14 +11,16 @@ impl Compositor {
         self.damaged = false;
         self.changed = true;
         let elements = self.elements();
-        match self.backend.draw(&elements) {
-            Ok(_) => self.frames += 1,
-            Err(error) => {
-                tracing::error!(%error, "frame is lost");
+        let drawn = self.backend.draw(&elements);
+        drop(elements);
+        match drawn {
+            Ok(()) => self.frames += 1,
+            Err(BackendError::Frame(error)) => {
+                tracing::error!("a frame is lost: {error:#}");
                 self.damaged = true;
             }
+            Err(BackendError::Lost(lost)) => self.fail(lost),
         }
-        drop(elements);
         self.frame_done();
         for then in std::mem::take(&mut self.after_frame) {
             then(self);
@@ -41,6 +44,9 @@ impl Compositor {
         let mut out = Vec::new();
         let (core, vms, art) = (&self.core, &self.vms, &mut self.art);
         art.keep(|id| core.window(id).is_some());
+        if let Some(cursor) = self.cursor.as_ref().filter(|_| self.pointed) {
+            out.push(cursor.element(core.pointer().pixel()));
+        }
         for window in core.windows() {
             let id = window.id();
             let Some(vm) = vms.get(id.vm) else {

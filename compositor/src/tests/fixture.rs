@@ -8,7 +8,7 @@ use calloop::EventLoop;
 use tempfile::TempDir;
 
 use super::client::Client;
-use crate::config::{Config, TestSocket};
+use crate::config::{Config, Display, TestSocket};
 use crate::core::{Point, PointF, Rect, Size};
 use crate::frame::Rgb;
 use crate::input::InputEvent;
@@ -48,7 +48,9 @@ impl Fixture {
         };
         let sockets: Vec<TestSocket> = vms.iter().zip(COLOURS).map(socket).collect();
         let config = Config {
-            size: Size::new(1280, 720),
+            display: Display::Headless {
+                size: Size::new(1280, 720),
+            },
             control: None,
             listen: None,
             test_sockets: sockets.clone(),

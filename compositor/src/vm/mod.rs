@@ -155,6 +155,11 @@ impl Vm {
         std::mem::take(&mut self.state.outbox)
     }
 
+    /// The monitor has another size now.
+    pub(crate) fn set_monitor(&mut self, size: Size) {
+        self.state.output.resize(size);
+    }
+
     /// Asks a window to take another size.
     pub(crate) fn configure(&mut self, key: WindowKey, size: Size, resizing: bool) {
         self.state.configure(key, size, resizing);

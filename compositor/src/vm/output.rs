@@ -28,17 +28,33 @@ impl VmOutput {
         };
         let output = Output::new("virtual-1".into(), properties);
         output.create_global::<VmState>(handle);
-        let mode = Mode {
-            size: (size.w, size.h).into(),
-            refresh: REFRESH_MHZ,
-        };
+        let (transform, scale) = (Transform::Normal, Scale::Integer(1));
         output.change_current_state(
-            Some(mode),
-            Some(Transform::Normal),
-            Some(Scale::Integer(1)),
+            Some(mode(size)),
+            Some(transform),
+            Some(scale),
             Some((0, 0).into()),
         );
-        output.set_preferred(mode);
+        output.set_preferred(mode(size));
         Self { output }
+    }
+
+    /// Tells all clients of another size.
+    pub(super) fn resize(&self, size: Size) {
+        let before = self.output.current_mode();
+        let now = mode(size);
+        self.output
+            .change_current_state(Some(now), None, None, None);
+        self.output.set_preferred(now);
+        if let Some(before) = before.filter(|before| *before != now) {
+            self.output.delete_mode(before);
+        }
+    }
+}
+
+fn mode(size: Size) -> Mode {
+    Mode {
+        size: (size.w, size.h).into(),
+        refresh: REFRESH_MHZ,
     }
 }

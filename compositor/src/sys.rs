@@ -1,4 +1,4 @@
-//! The one system call here that hands over raw descriptors.
+//! The one system call that hands over raw descriptors.
 #![allow(unsafe_code)]
 
 use std::io::{self, IoSliceMut};
@@ -11,7 +11,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 ///
 /// # Errors
 /// What recvmsg(2) says.
-pub(super) fn recv_with_fd(
+pub(crate) fn recv_with_fd(
     socket: impl AsFd,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Option<OwnedFd>)> {
