@@ -8,39 +8,42 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nix::sys::stat::fstat;
+use vhost::vhost_user::Backend as FrontendChannel;
 use vhost::vhost_user::message::{
-    VhostUserMMap, VhostUserMMapFlags, VhostUserProtocolFeatures, VhostUserShMemConfig,
-    VhostUserVirtioFeatures,
+    VhostUserProtocolFeatures, VhostUserShMemConfig, VhostUserVirtioFeatures,
 };
-use vhost::vhost_user::{Backend as FrontendChannel, VhostUserFrontendReqHandler};
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
-use virtio_wl::limits::{NUM_QUEUES, QUEUE_SIZE, SHMEM_REGION_ID, SHMEM_REGION_SIZE};
+use virtio_wl::limits::{NUM_QUEUES, QUEUE_SIZE, SHMEM_REGION_SIZE};
 use virtio_wl::wire::Features;
-use vm_memory::{
-    GuestAddressSpace, GuestMemoryAtomic, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap,
-};
+use vm_memory::{GuestAddressSpace, GuestMemoryAtomic};
 use vmm_sys_util::epoll::EventSet;
 
-use crate::core::memory::{MemoryPort, cannot_shrink};
 use crate::core::watch::Waker;
 use crate::virtio::counters::QueueCounters;
 use crate::virtio::device::{Device, Turn};
 use crate::virtio::ring::{Memory, Stops, Vring, is_live};
 
+mod port;
+mod sight;
 mod snapshot;
+mod table;
+pub use port::FrontendPort;
 pub use snapshot::Snapshot;
 use snapshot::Snapshots;
+use table::Table;
 
 /// Cookie of the host side in the worker's event loop: the first after the
 /// queues and the exit event, which the crate reserves.
-pub const HOST_EVENT: u16 = NUM_QUEUES as u16 + 1;
+const HOST_EVENT: u16 = NUM_QUEUES as u16 + 1;
+
+/// Cookie of the port's timer.
+const TIMER_EVENT: u16 = HOST_EVENT + 1;
 
 /// The virtio_wl features this device has.
 pub const FEATURES: Features = Features::TRANS_FLAGS
@@ -49,57 +52,6 @@ pub const FEATURES: Features = Features::TRANS_FLAGS
     .union(Features::REFRESH)
     .union(Features::CREDIT);
 
-/// The way to the frontend that maps memory for the guest.
-#[derive(Default)]
-pub struct FrontendPort {
-    channel: Mutex<Option<FrontendChannel>>,
-    /// The driver understands offsets in the shared memory region. To one that wants
-    /// absolute addresses nothing can be mapped: only the VMM knows where the region is.
-    usable: AtomicBool,
-}
-
-impl fmt::Debug for FrontendPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrontendPort").finish_non_exhaustive()
-    }
-}
-
-impl FrontendPort {
-    fn channel(&self) -> io::Result<FrontendChannel> {
-        // Cloned out: the request below may wait for the frontend for long.
-        lock(&self.channel)
-            .clone()
-            .ok_or_else(|| io::Error::other("the frontend has opened no channel for requests"))
-    }
-}
-
-fn area(offset: u64, len: u64, flags: VhostUserMMapFlags) -> VhostUserMMap {
-    VhostUserMMap {
-        shmid: SHMEM_REGION_ID,
-        shm_offset: offset,
-        len,
-        flags: flags.bits(),
-        ..VhostUserMMap::default()
-    }
-}
-
-impl MemoryPort for FrontendPort {
-    fn map(&self, fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
-        if !self.usable.load(Ordering::Acquire) {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let request = area(offset, len, VhostUserMMapFlags::WRITABLE);
-        self.channel()?
-            .shmem_map(&request, &fd.as_raw_fd())
-            .map(drop)
-    }
-
-    fn unmap(&self, offset: u64, len: u64) -> io::Result<()> {
-        let request = area(offset, len, VhostUserMMapFlags::empty());
-        self.channel()?.shmem_unmap(&request).map(drop)
-    }
-}
-
 /// The device of one frontend.
 pub struct Backend {
     /// Held by the worker for the length of a turn.
@@ -107,7 +59,7 @@ pub struct Backend {
     port: Arc<FrontendPort>,
     /// Checked guest memory. The rings' own copy is not used, as the crate
     /// replaces it before it asks us.
-    memory: Mutex<Option<Arc<Memory>>>,
+    table: Mutex<Table>,
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     waker: Waker,
     acked: AtomicU64,
@@ -137,7 +89,7 @@ impl Backend {
         Backend {
             device: Mutex::new(device),
             port,
-            memory: Mutex::new(None),
+            table: Mutex::default(),
             counters,
             waker,
             acked: AtomicU64::new(0),
@@ -158,7 +110,7 @@ impl Backend {
     /// Guest memory as it is now.
     #[must_use]
     pub fn memory(&self) -> Option<Arc<Memory>> {
-        lock(&self.memory).clone()
+        lock(&self.table).memory()
     }
 
     /// The guest's VFDs. `None` when the worker is stuck in a turn, as when it waits
@@ -184,9 +136,17 @@ impl Backend {
         self.waker.wake();
     }
 
-    /// Runs `look` on the device's host descriptor to poll. Only at set-up.
-    pub fn with_root<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
-        look(lock(&self.device).session().watch().root())
+    /// What the worker polls beside the queues: calls `register` with each descriptor and its
+    /// cookie. Only at set-up.
+    ///
+    /// # Errors
+    /// That of `register`.
+    pub fn register_events(
+        &self,
+        register: impl Fn(BorrowedFd<'_>, u16) -> io::Result<()>,
+    ) -> io::Result<()> {
+        register(lock(&self.device).session().watch().root(), HOST_EVENT)?;
+        self.port.with_timer(|timer| register(timer, TIMER_EVENT))
     }
 
     fn turn(&self, vrings: &[Vring], host: bool) {
@@ -201,7 +161,9 @@ impl Backend {
         let epoch = self.stops.count();
         if !vrings.iter().all(is_live) {
             // Between two drivers nothing of one may reach the other.
-            device.turn_without_rings();
+            if device.turn_without_rings() == Turn::Again {
+                self.waker.wake();
+            }
             return;
         }
         if self.epoch.swap(epoch, Ordering::AcqRel) != epoch {
@@ -237,7 +199,7 @@ impl VhostUserBackend for Backend {
 
     fn acked_features(&self, features: u64) {
         let shmem = Features::from_bits_truncate(features).contains(Features::USE_SHMEM);
-        self.port.usable.store(shmem, Ordering::Release);
+        self.port.set_usable(shmem);
         self.acked.store(features, Ordering::Release);
     }
 
@@ -260,14 +222,15 @@ impl VhostUserBackend for Backend {
     fn set_event_idx(&self, _enabled: bool) {}
 
     fn update_memory(&self, mem: GuestMemoryAtomic<Memory>) -> io::Result<()> {
-        let memory = mem.memory().into_inner();
-        memory.iter().try_for_each(check_region)?;
-        *lock(&self.memory) = Some(memory);
+        let pieces = lock(&self.table).replace(mem.memory().into_inner())?;
+        if self.port.table(pieces) {
+            self.waker.wake();
+        }
         Ok(())
     }
 
     fn set_backend_req_fd(&self, channel: FrontendChannel) {
-        *lock(&self.port.channel) = Some(channel);
+        self.port.set_channel(channel);
     }
 
     fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
@@ -289,6 +252,7 @@ impl VhostUserBackend for Backend {
         let queue = self.counters.get(usize::from(event));
         match queue {
             Some(queue) => QueueCounters::count(&queue.kicks),
+            None if event == TIMER_EVENT => self.port.expire(),
             None => self.waker.acknowledge(),
         }
         if self.ended.load(Ordering::Acquire) {
@@ -299,29 +263,6 @@ impl VhostUserBackend for Backend {
         self.turn(vrings, queue.is_none());
         Ok(())
     }
-}
-
-/// An access to memory that its owner has cut off kills the process, and with it
-/// the devices of all frontends: memory that can shrink is not accepted.
-fn check_region(region: &GuestRegionMmap<()>) -> io::Result<()> {
-    let refuse = |why: &str| {
-        tracing::error!("guest memory refused: {why}");
-        Err(io::Error::new(io::ErrorKind::InvalidInput, why.to_owned()))
-    };
-    let Some(file) = region.file_offset() else {
-        return refuse("it is not a file");
-    };
-    if !cannot_shrink(file.file().as_fd()) {
-        return refuse(
-            "it can shrink; use a memfd sealed with F_SEAL_SHRINK (QEMU: memory-backend-memfd, seal=on)",
-        );
-    }
-    let size = fstat(file.file())?.st_size;
-    let end = file.start().checked_add(region.len());
-    if end.is_none_or(|end| u64::try_from(size).map_or(true, |size| size < end)) {
-        return refuse("it ends behind the end of its file");
-    }
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

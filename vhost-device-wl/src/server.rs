@@ -19,7 +19,7 @@ use virtio_wl::limits::{HOST_ID_BIT, ILLEGAL_ID_BIT, MAX_CHUNK, NUM_QUEUES, SHME
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
-use crate::backend::{Backend, FrontendPort, HOST_EVENT};
+use crate::backend::{Backend, FrontendPort};
 use crate::core::account::MemoryAccount;
 use crate::core::memory::{ForeignMemory, MemfdServer, MemoryPort, MemorySource, MemoryStore};
 use crate::core::names::NameTable;
@@ -138,9 +138,9 @@ impl Frontend {
         let daemon = VhostUserDaemon::new(format!("frontend-{id}"), Arc::clone(&backend), mem)
             .map_err(ServeError::Daemon)?;
         let handlers = daemon.get_epoll_handlers();
-        let registered = backend.with_root(|root| {
+        let registered = backend.register_events(|fd, cookie| {
             handlers.iter().try_for_each(|handler| {
-                handler.register_listener(root.as_raw_fd(), EventSet::IN, u64::from(HOST_EVENT))
+                handler.register_listener(fd.as_raw_fd(), EventSet::IN, u64::from(cookie))
             })
         });
         if let Err(error) = registered {
@@ -225,7 +225,7 @@ impl Server {
 
     fn backend(&self) -> Result<Arc<Backend>, ServeError> {
         let shared = &self.shared;
-        let port = Arc::new(FrontendPort::default());
+        let port = Arc::new(FrontendPort::new()?);
         let settings = &shared.settings;
         let source = settings.memfd_sock.as_deref().map(MemfdServer::new);
         let memory = MemoryStore::new(

@@ -488,7 +488,7 @@ fn nothing_leaks_over_a_thousand_connections() {
         cycle(&mut guest);
     }
     assert_eq!(daemon.descriptors(), before);
-    assert!(guest.maps.0.lock().unwrap().is_empty());
+    guest.wait_mapped(0);
 }
 
 #[test]

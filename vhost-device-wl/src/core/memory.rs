@@ -24,7 +24,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use files::cannot_shrink;
+pub use files::{cannot_shrink, create_sealed};
 use files::{
     copy_bytes, create, is_write_sealed, never_blocks, seal, seal_against_shrinking, size_of_file,
 };
@@ -47,7 +47,8 @@ pub trait MemoryPort: Send + Sync {
     /// Maps the first `len` bytes of `fd` at `offset` of the region. Both are whole pages.
     ///
     /// # Errors
-    /// Whatever kept the guest from seeing it.
+    /// Whatever kept the guest from seeing it; `QuotaExceeded` when there are too many
+    /// mappings.
     fn map(&self, fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()>;
 
     /// Undoes [`MemoryPort::map`].
@@ -55,6 +56,12 @@ pub trait MemoryPort: Send + Sync {
     /// # Errors
     /// The range must then not be used again.
     fn unmap(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Whether the guest sees already what was mapped at `offset`. What tells it of the
+    /// mapping waits until then; somebody starts a turn when this changes.
+    fn is_visible(&self, _offset: u64) -> bool {
+        true
+    }
 }
 
 /// Where new guest memory comes from.
@@ -83,7 +90,7 @@ pub struct Block {
 }
 
 /// A range of the region.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     offset: u64,
     len: u64,
@@ -96,6 +103,7 @@ type FileId = (u64, u64);
 #[derive(Debug)]
 struct PeerMapping {
     offset: u64,
+    /// 0: it is doomed, and saved if the file comes again.
     users: u64,
 }
 
@@ -175,6 +183,9 @@ pub struct MemoryStore {
     account: Arc<MemoryAccount>,
     foreign: ForeignMemory,
     idle: VecDeque<Block>,
+    /// Mapped for nobody any more. To unmap takes the frontend's time, and a process that ends
+    /// closes everything at once: it is done bit by bit.
+    doomed: VecDeque<(Place, Option<FileId>)>,
     /// A peer that sends the same file again and again must not fill the region.
     /// By file and mapped length.
     peers: HashMap<(FileId, u64), PeerMapping>,
@@ -209,6 +220,7 @@ impl MemoryStore {
             account,
             foreign,
             idle: VecDeque::new(),
+            doomed: VecDeque::new(),
             peers: HashMap::new(),
             mapped_bytes: 0,
             mappings: 0,
@@ -279,8 +291,12 @@ impl MemoryStore {
     /// Maps a peer's file, unless that much of it is mapped already.
     fn expose_peer(&mut self, fd: &OwnedFd, id: FileId, len: u64) -> Result<u64, MemoryError> {
         if let Some(mapping) = self.peers.get_mut(&(id, len)) {
+            let offset = mapping.offset;
+            if mapping.users == 0 {
+                self.doomed.retain(|(place, _)| place.offset != offset);
+            }
             mapping.users += 1;
-            return Ok(mapping.offset);
+            return Ok(offset);
         }
         let offset = self.map(fd, len)?;
         let mapping = PeerMapping { offset, users: 1 };
@@ -325,7 +341,7 @@ impl MemoryStore {
         if !block.shared && block.offset.is_some() && self.source.is_none() && clear(&block) {
             self.idle.push_back(block);
             while self.idle.len() > MAX_IDLE || self.idle_bytes() > MAX_IDLE_BYTES {
-                self.evict();
+                self.retire();
             }
             return;
         }
@@ -334,7 +350,18 @@ impl MemoryStore {
 
     /// Ends all idle mappings.
     pub fn clear(&mut self) {
-        while self.evict() {}
+        while self.retire() {}
+    }
+
+    /// Unmaps one of what nobody needs any more. True: there is more.
+    pub fn reap(&mut self) -> bool {
+        if let Some((place, file)) = self.doomed.pop_front() {
+            if let Some(file) = file {
+                self.peers.remove(&(file, place.len));
+            }
+            self.unmap(place);
+        }
+        !self.doomed.is_empty()
     }
 
     /// Bytes and number of mappings the guest can see, or could, were they not idle.
@@ -352,7 +379,16 @@ impl MemoryStore {
                 .iter()
                 .all(|block| !block.shared && block.offset.is_some())
         );
-        assert!(self.peers.values().all(|mapping| mapping.users > 0));
+        let doomed = self
+            .doomed
+            .iter()
+            .filter_map(|(place, file)| Some((*file.as_ref()?, place)));
+        let unused = self.peers.iter().filter(|(_, mapping)| mapping.users == 0);
+        assert_eq!(doomed.clone().count(), unused.count());
+        for (file, place) in doomed {
+            let mapping = &self.peers[&(file, place.len)];
+            assert_eq!((mapping.offset, mapping.users), (place.offset, 0));
+        }
         assert_eq!(self.mapped_bytes + self.window.free(), self.window.len());
     }
 
@@ -404,21 +440,37 @@ impl MemoryStore {
     }
 
     fn map(&mut self, fd: &OwnedFd, len: u64) -> Result<u64, MemoryError> {
-        let offset = loop {
-            match self.window.take(len) {
-                Some(offset) => break offset,
-                None if self.evict() => {}
-                None => return Err(MemoryError::WindowFull(len)),
+        loop {
+            let Some(offset) = self.window.take(len) else {
+                if self.evict() {
+                    continue;
+                }
+                return Err(MemoryError::WindowFull(len));
+            };
+            match self.port.map(fd.as_fd(), offset, len) {
+                Ok(()) => {
+                    self.mapped_bytes += len;
+                    self.mappings += 1;
+                    return Ok(offset);
+                }
+                // A refused request left nothing mapped.
+                Err(error) => {
+                    self.window.give(offset, len);
+                    let many = error.kind() == io::ErrorKind::QuotaExceeded;
+                    if !(many && self.evict()) {
+                        return Err(error.into());
+                    }
+                }
             }
-        };
-        if let Err(e) = self.port.map(fd.as_fd(), offset, len) {
-            // A refused request left nothing mapped.
-            self.window.give(offset, len);
-            return Err(e.into());
         }
-        self.mapped_bytes += len;
-        self.mappings += 1;
-        Ok(offset)
+    }
+
+    /// Whether the guest can see a block where it is said to be.
+    #[must_use]
+    pub fn is_visible(&self, block: &Block) -> bool {
+        block
+            .offset
+            .is_none_or(|offset| self.port.is_visible(offset))
     }
 
     fn hide(&mut self, block: &mut Block) {
@@ -435,31 +487,35 @@ impl MemoryStore {
                 if mapping.users > 0 {
                     continue;
                 }
-                self.peers.remove(&(file, place.len));
             }
-            self.unmap(&place);
+            self.doomed.push_back((place, block.file));
         }
     }
 
-    fn unmap(&mut self, place: &Place) {
-        let Place { offset, len } = *place;
+    fn unmap(&mut self, Place { offset, len }: Place) {
         self.mapped_bytes -= len;
         self.mappings -= 1;
         match self.port.unmap(offset, len) {
             Ok(()) => self.window.give(offset, len),
-            // The guest may still see it there: never use the range again.
-            Err(error) => tracing::warn!(offset, len, %error, "cannot unmap"),
+            // The guest may still see it there: never use the range again. (Usually the
+            // frontend is leaving.)
+            Err(error) => tracing::debug!(offset, len, %error, "cannot unmap"),
         }
     }
 
+    /// Makes room, if there is anything that nobody needs.
     fn evict(&mut self) -> bool {
-        match self.idle.pop_front() {
-            Some(mut block) => {
-                self.hide(&mut block);
-                true
-            }
-            None => false,
+        if self.doomed.is_empty() && !self.retire() {
+            return false;
         }
+        self.reap();
+        true
+    }
+
+    /// Gives up an idle mapping.
+    fn retire(&mut self) -> bool {
+        let block = self.idle.pop_front();
+        block.map(|mut block| self.hide(&mut block)).is_some()
     }
 
     fn idle_bytes(&self) -> u64 {

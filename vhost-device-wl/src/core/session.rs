@@ -207,6 +207,15 @@ impl Session {
         Ok(vfd.announced())
     }
 
+    /// Whether the guest may be told of a VFD: its memory, if it has any, is there.
+    #[must_use]
+    pub fn is_visible(&self, key: Key) -> bool {
+        match self.vfds.get(&key).map(|vfd| &vfd.body) {
+            Some(Body::Memory(block)) => self.memory.is_visible(block),
+            _ => true,
+        }
+    }
+
     /// Bytes sent to a VFD that its peer has not taken; none when there is no such VFD.
     #[must_use]
     pub fn unsent(&self, key: Key) -> usize {
@@ -234,6 +243,11 @@ impl Session {
             Remains::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Does some of what is left to do for VFDs that are closed. True: there is more.
+    pub fn tidy(&mut self) -> bool {
+        self.memory.reap()
     }
 
     // ---- what the host side does -----------------------------------------

@@ -136,17 +136,24 @@ impl Device {
         input.publish();
         output.publish();
         self.rings = [input.into_state(), output.into_state()];
+        let untidy = self.session.tidy();
         match (requests, messages) {
             (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
+            _ if untidy => Turn::Again,
             _ => Turn::Idle,
         }
     }
 
     /// A turn while the rings are stopped: peers get what is left for them, and what
     /// they send waits.
-    pub fn turn_without_rings(&mut self) {
+    pub fn turn_without_rings(&mut self) -> Turn {
         self.session.set_reading(false);
         self.session.poll();
+        if self.session.tidy() {
+            Turn::Again
+        } else {
+            Turn::Idle
+        }
     }
 
     fn requests(&mut self, ring: &Ring<'_>) -> Result<Turn, Broken> {
@@ -165,15 +172,14 @@ impl Device {
                     tracing::debug!("malformed descriptor chain");
                     Served {
                         response: Response::InvalidCmd,
-                        sent_to: None,
+                        about: None,
                     }
                 };
                 self.response.clear();
                 let encoded = &mut self.response;
                 served.response.encode(self.features, encoded);
                 let written = write_chain(chain, encoded);
-                if let Some(key) = served.sent_to
-                    && self.features.contains(Features::CREDIT)
+                if let Some(key) = served.about
                     && self.late.hold(&self.session, key, head, written)
                 {
                     continue;

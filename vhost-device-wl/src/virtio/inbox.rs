@@ -41,8 +41,8 @@ struct Message {
 
 #[derive(Debug)]
 enum Kind {
-    /// Announces a VFD that data to follow will name.
-    New,
+    /// Announces this VFD, which data to follow will name.
+    New(Key),
     /// The buffer stays with the guest until a program has read it.
     Data {
         /// What it names.
@@ -151,9 +151,14 @@ impl Inbox {
         let mut budget = BUDGET;
         self.reclaim(session, ring)?;
         loop {
-            if !self.flush(ring, &mut budget)? {
+            if !self.flush(session, ring, &mut budget)? {
                 if budget == 0 {
                     return Ok(Delivery::More);
+                }
+                if self.waits_for_memory(session) {
+                    // Nothing overtakes it. Whoever makes it visible starts a turn.
+                    session.set_reading(false);
+                    return Ok(Delivery::Done);
                 }
                 // Starved. Kicks of this queue are wanted only now.
                 if ring.enable_kicks()? {
@@ -200,10 +205,16 @@ impl Inbox {
         }
     }
 
-    /// Puts pending messages into buffers. False: no buffers, or no budget, left.
-    fn flush(&mut self, ring: &Ring<'_>, budget: &mut usize) -> Result<bool, Broken> {
+    /// Puts pending messages into buffers. False: no buffers, or no budget, left, or the next is
+    /// about memory that the guest cannot see yet.
+    fn flush(
+        &mut self,
+        session: &Session,
+        ring: &Ring<'_>,
+        budget: &mut usize,
+    ) -> Result<bool, Broken> {
         while let Some(message) = self.pending.front() {
-            if *budget == 0 {
+            if *budget == 0 || self.waits_for_memory(session) {
                 return Ok(false);
             }
             let Some(chain) = ring.pop()? else {
@@ -259,7 +270,7 @@ impl Inbox {
         for (vfd, announced) in attached {
             let Ok(id) = VfdId::host(vfd) else { continue };
             let info = describe(id, announced, features);
-            put(Event::VfdNew(info), key, Kind::New);
+            put(Event::VfdNew(info), key, Kind::New(vfd));
             ids.push(id);
             vfds.push(vfd);
             if matches!(
@@ -327,6 +338,14 @@ impl Inbox {
         held.starts
             .iter()
             .for_each(|key| session.start_reading(*key));
+    }
+
+    /// The next message announces memory that the guest cannot see yet.
+    fn waits_for_memory(&self, session: &Session) -> bool {
+        match self.pending.front().map(|message| &message.kind) {
+            Some(Kind::New(vfd)) => !session.is_visible(*vfd),
+            _ => false,
+        }
     }
 
     /// Something goes on when the guest gives a buffer back.

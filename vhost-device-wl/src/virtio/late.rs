@@ -1,9 +1,12 @@
-//! Messages that were sent but not given back yet: how a guest learns that a peer does not read.
+//! Requests that are carried out but not given back yet.
 //!
-//! A driver bounds what it has under way, so holding its buffers back slows its writer down, as a
-//! full socket would, where finishing them at once would end in an overflowing queue. Only drivers
-//! with [`Features::CREDIT`] are treated so: others let a thread sleep until its message is
-//! finished, and no signal wakes it.
+//! *Memory* that was mapped but is not there yet for the guest: it learns of it when it is.
+//!
+//! *Messages* whose peer does not read, which is how a guest learns that. A driver bounds what it
+//! has under way, so holding its buffers back slows its writer down, as a full socket would, where
+//! finishing them at once would end in an overflowing queue. Only drivers with
+//! [`Features::CREDIT`] are treated so: others let a thread sleep until its message is finished,
+//! and no signal wakes it.
 //!
 //! [`Features::CREDIT`]: virtio_wl::wire::Features::CREDIT
 
@@ -29,16 +32,17 @@ struct Held {
 }
 
 impl Late {
-    /// Holds a chain back if the peer of `key` has much to read. True: it does.
+    /// Holds a chain about `key` back, if there is a reason to. True: there is.
     pub fn hold(&mut self, session: &Session, key: Key, head: u16, written: u32) -> bool {
-        let late = session.unsent(key) > LATE_ABOVE;
+        let late = is_late(session, key);
         if late {
             self.held.push(Held { key, head, written });
         }
         late
     }
 
-    /// Gives back what need not be held any longer: the peer has read, or the VFD is gone.
+    /// Gives back what need not be held any longer: the peer has read, the mapping is there, or
+    /// the VFD is gone.
     ///
     /// # Errors
     /// [`Broken`].
@@ -49,7 +53,7 @@ impl Late {
         }
         let mut result = Ok(());
         self.held.retain(|held| {
-            let stays = result.is_err() || session.unsent(held.key) > LATE_ABOVE;
+            let stays = result.is_err() || is_late(session, held.key);
             if !stays {
                 result = ring.push(held.head, held.written);
             }
@@ -62,4 +66,8 @@ impl Late {
     pub fn reset(&mut self) {
         self.held.clear();
     }
+}
+
+fn is_late(session: &Session, key: Key) -> bool {
+    session.unsent(key) > LATE_ABOVE || !session.is_visible(key)
 }

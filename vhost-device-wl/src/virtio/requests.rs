@@ -16,37 +16,43 @@ mod tests;
 pub struct Served {
     /// The answer.
     pub response: Response,
-    /// The VFD to which it sent something.
-    pub sent_to: Option<Key>,
+    /// The VFD that may be a reason to finish it late.
+    pub about: Option<Key>,
 }
 
 /// Carries out one request, already copied out of guest memory.
 pub fn serve(session: &mut Session, inbox: &mut Inbox, features: Features, bytes: &[u8]) -> Served {
+    let refuse = |response| Served {
+        response,
+        about: None,
+    };
     let request = match Request::parse(bytes, features) {
         Ok(request) => request,
         Err(error) => {
             tracing::debug!(%error, "malformed request");
-            return Served {
-                response: error.response(),
-                sent_to: None,
-            };
+            return refuse(error.response());
         }
     };
     match carry_out(session, inbox, features, &request) {
         Ok(response) => Served {
             response,
-            sent_to: match request {
-                Request::Send { id, .. } | Request::SendForeign { id, .. } => Some(id.get()),
-                _ => None,
-            },
+            about: may_be_late(&request, features),
         },
         Err(error) => {
             tracing::debug!(?request, %error, "request failed");
-            Served {
-                response: response_to(&error),
-                sent_to: None,
-            }
+            refuse(response_to(&error))
         }
+    }
+}
+
+/// The VFD that may be a reason to finish a request late.
+fn may_be_late(request: &Request<'_>, features: Features) -> Option<Key> {
+    match request {
+        Request::NewMemory { id, .. } | Request::Refresh { id } => Some(id.get()),
+        Request::Send { id, .. } | Request::SendForeign { id, .. } => {
+            features.contains(Features::CREDIT).then(|| id.get())
+        }
+        _ => None,
     }
 }
 

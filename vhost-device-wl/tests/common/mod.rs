@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
 use vmm_sys_util::eventfd::EventFd;
 
 mod daemon;
+mod tells;
 
 pub use daemon::Daemon;
 
@@ -55,9 +56,16 @@ pub const FEATURES: Features = Features::TRANS_FLAGS
     .union(Features::SEND_FENCES)
     .union(Features::USE_SHMEM);
 
+/// Where the device maps and unmaps a page, to see whether the frontend tells of it.
+const PROBE: u64 = (1 << 32) - 4096;
+
 /// What the frontend was asked to map, and is mapped now.
 #[derive(Default)]
-pub struct Maps(pub Mutex<Vec<(u64, u64, File)>>);
+pub struct Maps(
+    pub Mutex<Vec<(u64, u64, File)>>,
+    Option<tells::Teller>,
+    Condvar,
+);
 
 impl VhostUserFrontendReqHandler for Maps {
     fn shmem_map(&self, req: &VhostUserMMap, fd: &dyn AsRawFd) -> HandlerResult<u64> {
@@ -68,6 +76,13 @@ impl VhostUserFrontendReqHandler for Maps {
         let file = own(file);
         let (offset, len, flags) = (req.shm_offset, req.len, req.flags);
         assert_eq!((req.shmid, flags), (0, 1));
+        if let Some(teller) = &self.1 {
+            teller.tell_all();
+            teller.mapped(offset, len, file.try_clone()?);
+        }
+        if offset == PROBE {
+            return Ok(0);
+        }
         let mut maps = self.0.lock().unwrap();
         assert!(
             maps.iter()
@@ -75,15 +90,24 @@ impl VhostUserFrontendReqHandler for Maps {
             "mappings overlap"
         );
         maps.push((offset, len, file));
+        self.2.notify_all();
         Ok(0)
     }
 
     fn shmem_unmap(&self, req: &VhostUserMMap) -> HandlerResult<u64> {
         let (offset, len) = (req.shm_offset, req.len);
+        if let Some(teller) = &self.1 {
+            teller.tell_all();
+            teller.unmapped(offset, len);
+        }
+        if offset == PROBE {
+            return Ok(0);
+        }
         let mut maps = self.0.lock().unwrap();
         let before = maps.len();
         maps.retain(|(o, l, _)| (*o, *l) != (offset, len));
         assert_eq!(maps.len() + 1, before, "unmap of what is not mapped");
+        self.2.notify_all();
         Ok(0)
     }
 }
@@ -146,11 +170,44 @@ impl Frontend {
         frontend
     }
 
+    /// One that tells the device of its mappings after it has answered, as QEMU does: of each when
+    /// the next comes, or with [`Frontend::tell`].
+    pub fn telling(path: &Path, features: Features) -> Self {
+        let file = memfd(MEMORY, libc::F_SEAL_SHRINK);
+        let mut frontend = Self::handshake_with(path, features, &file, true).unwrap();
+        frontend.start_rings();
+        frontend
+    }
+
+    /// Waits until exactly `count` mappings are live.
+    pub fn wait_mapped(&self, count: usize) {
+        let Maps(maps, _, changed) = &*self.maps;
+        let maps = maps.lock().unwrap();
+        let (maps, _) = changed
+            .wait_timeout_while(maps, PATIENCE, |maps| maps.len() != count)
+            .unwrap();
+        assert_eq!(maps.len(), count);
+    }
+
+    /// Tells of everything that was mapped.
+    pub fn tell(&self) {
+        self.maps.1.as_ref().expect("it tells").tell_all();
+    }
+
     /// Everything up to the memory table; fails when the device refuses it.
     pub fn handshake(
         path: &Path,
         features: Features,
         file: &File,
+    ) -> Result<Self, vhost::vhost_user::Error> {
+        Self::handshake_with(path, features, file, false)
+    }
+
+    fn handshake_with(
+        path: &Path,
+        features: Features,
+        file: &File,
+        tells: bool,
     ) -> Result<Self, vhost::vhost_user::Error> {
         let socket = UnixStream::connect(path).unwrap();
         let mut vhost = VhostFrontend::from_stream(socket.try_clone().unwrap(), 2);
@@ -171,7 +228,8 @@ impl Frontend {
         vhost.set_protocol_features(wanted).unwrap();
         vhost.set_hdr_flags(VhostUserHeaderFlag::NEED_REPLY);
         vhost.set_features(acked).unwrap();
-        let maps = Arc::new(Maps::default());
+        let teller = tells.then(|| tells::Teller::new(vhost.clone()));
+        let maps = Arc::new(Maps(Mutex::default(), teller, Condvar::new()));
         let mut handler = FrontendReqHandler::new(Arc::clone(&maps)).unwrap();
         handler.set_reply_ack_flag(true);
         vhost

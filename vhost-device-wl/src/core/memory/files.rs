@@ -18,6 +18,16 @@ pub(super) fn size_of_file(fd: &OwnedFd) -> Result<u64, MemoryError> {
     u64::try_from(size).map_err(|_| MemoryError::Size(0))
 }
 
+/// A memfd of `len` zero bytes that keeps its length.
+///
+/// # Errors
+/// The kernel's.
+pub fn create_sealed(len: u64) -> Result<OwnedFd, MemoryError> {
+    let fd = create(len)?;
+    seal(&fd)?;
+    Ok(fd)
+}
+
 /// A memfd of `len` zero bytes, without seals yet.
 pub(super) fn create(len: u64) -> Result<OwnedFd, MemoryError> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;

@@ -60,6 +60,10 @@ fn file(block: &Block) -> File {
     block.fd.try_clone().unwrap().into()
 }
 
+fn tidy(store: &mut MemoryStore) {
+    while store.reap() {}
+}
+
 fn identity(fd: &OwnedFd) -> u64 {
     fstat(fd).unwrap().st_ino
 }
@@ -107,6 +111,7 @@ fn memory_others_may_hold_is_not_used_again() {
     let mut block = store.allocate(4096).unwrap();
     let passed_on = block.share();
     store.release(block);
+    tidy(&mut store);
     assert_eq!(port.take(), [("map", 0, 4096), ("unmap", 0, 4096)]);
     assert_eq!(account.used(), 4096);
     drop(passed_on);
@@ -150,7 +155,35 @@ fn writable_memory_is_shared_once_it_cannot_shrink() {
     store.release(block);
     assert_eq!(port.take(), [("map", 0, 8192)]);
     store.release(again);
+    tidy(&mut store);
     assert_eq!(port.take(), [("unmap", 0, 8192)]);
+    store.verify_invariants();
+}
+
+#[test]
+fn unmapping_is_done_bit_by_bit_and_not_for_a_file_that_comes_again() {
+    let (mut store, port, _) = store(ForeignMemory::Copy);
+    let peers = [8192, 4096, 12288].map(|size| memfd(size, SealFlag::empty()));
+    let blocks = peers
+        .each_ref()
+        .map(|peer| store.adopt(Arc::clone(peer), true).unwrap());
+    let place = blocks[1].offset();
+    blocks.into_iter().for_each(|block| store.release(block));
+    assert_eq!(port.take().len(), 3, "mapped");
+    let again = store.adopt(Arc::clone(&peers[1]), true).unwrap();
+    assert_eq!(again.offset(), place);
+    store.verify_invariants();
+    assert!(store.reap(), "there is more");
+    assert_eq!(port.take(), [("unmap", 0, 8192)]);
+    assert!(!store.reap());
+    assert_eq!(port.take(), [("unmap", 12288, 12288)]);
+    store.release(again);
+    // Room that is needed is made at once.
+    let whole = store
+        .adopt(memfd(4 << 20, SealFlag::empty()), true)
+        .unwrap();
+    assert_eq!(port.take(), [("unmap", 8192, 4096), ("map", 0, 4 << 20)]);
+    store.release(whole);
     store.verify_invariants();
 }
 
@@ -168,8 +201,87 @@ fn a_file_that_has_grown_is_mapped_anew() {
     assert_eq!(third.size(), 8192);
     store.release(large);
     store.release(third);
+    tidy(&mut store);
     store.verify_invariants();
     assert_eq!(store.mapped(), (0, 0));
+}
+
+/// Makes a file `pages` pages and `more` bytes long.
+fn resize(peer: &OwnedFd, pages: u64, more: u64) {
+    let file = File::from(peer.try_clone().unwrap());
+    file.set_len(pages * PAGE + more).unwrap();
+}
+
+#[test]
+fn a_block_grows_with_its_file() {
+    let (mut store, port, _) = store(ForeignMemory::Copy);
+    let peer = memfd(4096, SealFlag::empty());
+    let mut block = store.adopt(Arc::clone(&peer), true).unwrap();
+    resize(&peer, 1, 4095);
+    store.refresh(&mut block).unwrap();
+    assert_eq!((block.size(), block.offset()), (4096, Some(0)), "no page");
+    resize(&peer, 3, 0);
+    store.refresh(&mut block).unwrap();
+    assert_eq!((block.size(), block.offset()), (12288, Some(4096)));
+    // The same again changes nothing, and somebody else finds the mapping made.
+    store.refresh(&mut block).unwrap();
+    let file = File::from(peer.try_clone().unwrap());
+    assert!(file.set_len(4096).is_err(), "it cannot become smaller");
+    let other = store.adopt(Arc::clone(&peer), true).unwrap();
+    assert_eq!(other.offset(), block.offset());
+    assert_eq!(port.take(), [("map", 0, 4096), ("map", 4096, 12288)]);
+    store.release(block);
+    tidy(&mut store);
+    assert_eq!(port.take(), [("unmap", 0, 4096)], "what was before");
+    store.release(other);
+    tidy(&mut store);
+    assert_eq!(store.mapped(), (0, 0));
+    store.verify_invariants();
+}
+
+#[test]
+fn a_file_grows_only_so_often() {
+    let (mut store, port, _) = store(ForeignMemory::Copy);
+    let peer = memfd(4096, SealFlag::empty());
+    let mut block = store.adopt(Arc::clone(&peer), true).unwrap();
+    for growth in 1..=MAX_GROWTHS as u64 {
+        resize(&peer, 1 + growth, 0);
+        store.refresh(&mut block).unwrap();
+    }
+    resize(&peer, 100, 0);
+    let refused = store.refresh(&mut block);
+    assert!(matches!(refused, Err(MemoryError::Growths)), "{refused:?}");
+    assert_eq!(block.size(), 9 * 4096);
+    // What cannot be mapped changes nothing either.
+    let other = memfd(4096, SealFlag::empty());
+    let mut block = store.adopt(Arc::clone(&other), true).unwrap();
+    let place = block.offset();
+    resize(&other, 4096, 0);
+    let refused = store.refresh(&mut block);
+    assert!(matches!(refused, Err(MemoryError::WindowFull(_))));
+    resize(&other, 1 << 21, 0);
+    let refused = store.refresh(&mut block);
+    assert!(matches!(refused, Err(MemoryError::Size(_))));
+    *port.broken.lock().unwrap() = true;
+    assert_eq!((block.size(), block.offset()), (4096, place));
+    store.verify_invariants();
+}
+
+#[test]
+fn what_does_not_grow_is_as_it_was() {
+    let (mut store, port, _) = store(ForeignMemory::Copy);
+    let mut own = store.allocate(4096).unwrap();
+    // A copy, whose original does what it likes.
+    let peer = memfd(5000, SealFlag::empty());
+    let mut copy = store.adopt(Arc::clone(&peer), true).unwrap();
+    port.take();
+    for pages in [0, 20] {
+        resize(&peer, pages, 0);
+        store.refresh(&mut own).unwrap();
+        store.refresh(&mut copy).unwrap();
+        assert_eq!((own.size(), copy.size()), (4096, 5000));
+    }
+    assert_eq!(port.take(), []);
 }
 
 #[test]
