@@ -6,6 +6,7 @@
 //! * `debian`: root file systems of Debian
 //! * `image`: bootable images from all these
 //! * `tree`, `cpio`, `elf`, `digest`: what images are made with
+//! * `accel`: by the hardware, or emulated
 //! * `apt`, `unpack`: packages of Debian, without installing them
 //! * `cache`, `tool`: where things are kept; running the system's tools
 
@@ -16,6 +17,7 @@ use anyhow::{Result, ensure};
 use crate::cargo::Profile;
 use crate::deps;
 
+mod accel;
 mod apt;
 mod cache;
 mod cpio;
@@ -32,6 +34,7 @@ mod tool;
 mod tree;
 mod unpack;
 
+pub(crate) use accel::Accel;
 use cache::Cache;
 pub(crate) use image::Image;
 

@@ -8,11 +8,8 @@ use guest_control::Role;
 use crate::bin::Binaries;
 use crate::skip;
 
-/// Directory of QEMU (and of all that is downloaded) when it is shared among checkouts.
-pub const CACHE_VARIABLE: &str = "VIRTIO_WL_VM_CACHE";
-
 /// What makes all that is missing.
-const COMMAND: &str = "cargo xtask image compositor app bare";
+const COMMAND: &str = "cargo xtask image --profile debug compositor app bare";
 
 /// An image of a guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,8 +109,7 @@ impl Assets {
     pub fn with(binaries: Binaries) -> Result<Self> {
         let target = binaries.dir().parent().context("target directory")?;
         let root = target.join("vm");
-        let cache = std::env::var_os(CACHE_VARIABLE).map_or_else(|| root.clone(), PathBuf::from);
-        let qemu = cache.join("bin/qemu-system-x86_64");
+        let qemu = root.join("bin/qemu-system-x86_64");
         Ok(Self {
             binaries,
             root,

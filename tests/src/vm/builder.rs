@@ -44,6 +44,7 @@ pub struct VmBuilder {
     machine: Machine,
     device: Device,
     life: Duration,
+    quiet: bool,
     /// Where its directories are made, instead of in one of its own.
     dirs: Option<(PathBuf, PathBuf)>,
 }
@@ -73,6 +74,7 @@ impl VmBuilder {
             },
             device: Device::Own(Vec::new()),
             life: super::LIFE,
+            quiet: false,
             dirs: None,
         };
         if console::is_wanted() {
@@ -164,6 +166,12 @@ impl VmBuilder {
         self
     }
 
+    /// Whatever becomes of it, nothing is shown or kept: it is an experiment.
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
+    }
+
     /// Its files below `dir`, its logs in `logs`: it is one of several.
     pub(super) fn within(mut self, dir: &Path, logs: &Path) -> Self {
         self.dirs = Some((dir.to_owned(), logs.to_owned()));
@@ -222,7 +230,7 @@ impl VmBuilder {
             binaries: self.assets.binaries().clone(),
             paths,
             life,
-            over: false,
+            over: self.quiet,
             remains,
             _dir: own_dir,
         })

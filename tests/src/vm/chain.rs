@@ -1,14 +1,20 @@
 //! The whole chain with real VMs: the same daemons as in the embedded [`Chain`], and QEMU guests in
 //! place of the embedded ones.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 
 use super::assets::{Assets, Image};
 use super::builder::VmBuilder;
+use super::console;
 use super::machine::Vm;
-use super::qemu::Display;
+use super::qemu::{Accel, Display};
 use super::screen::VmScreen;
 use crate::chain::{COMPOSITOR, Chain, ChainBuilder, VmSpec};
+
+/// Longer than anybody leaves guests running.
+const ENDLESS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// An app VM to be made.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct VmChainBuilder {
     apps: Vec<AppSpec>,
     screen: (u32, u32),
     display: Display,
+    accel: Accel,
+    life: Duration,
     compositor_image: Image,
 }
 
@@ -37,7 +45,13 @@ impl VmChainBuilder {
             apps: Vec::new(),
             screen: (1280, 800),
             display: Display::None,
-            compositor_image: Image::Compositor,
+            accel: Accel::from_environment(),
+            life: super::LIFE,
+            compositor_image: if console::is_wanted() {
+                Image::CompositorDebug
+            } else {
+                Image::Compositor
+            },
         }
     }
 
@@ -85,9 +99,15 @@ impl VmChainBuilder {
         self
     }
 
-    /// The compositor image with a shell.
-    pub fn debug_compositor(mut self) -> Self {
-        self.compositor_image = Image::CompositorDebug;
+    /// How the guests' instructions run (default: what the environment says).
+    pub fn accel(mut self, accel: Accel) -> Self {
+        self.accel = accel;
+        self
+    }
+
+    /// The guests live until they are stopped.
+    pub fn endless(mut self) -> Self {
+        self.life = ENDLESS;
         self
     }
 
@@ -111,6 +131,8 @@ impl VmChainBuilder {
             assets: self.assets,
             screen: self.screen,
             display: self.display,
+            accel: self.accel,
+            life: self.life,
             compositor_image: self.compositor_image,
             chain,
         })
@@ -141,6 +163,8 @@ pub struct VmChain {
     assets: Assets,
     screen: (u32, u32),
     display: Display,
+    accel: Accel,
+    life: Duration,
     compositor_image: Image,
     chain: Chain,
 }
@@ -209,6 +233,8 @@ impl VmChain {
         let paths = self.chain.paths();
         Vm::builder(&self.assets, image)
             .name(name)
+            .accel(self.accel)
+            .life(self.life)
             .device_at(paths.device(name))
             .within(paths.dir().path(), paths.logs())
     }

@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use guest_control::{CONTROL_PORT, Role, SCREEN_PORT};
 
 use super::assets::ImageFiles;
@@ -49,10 +50,8 @@ pub enum Accel {
 impl Accel {
     /// What [`ACCEL_VARIABLE`] says; emulation when it says nothing.
     pub fn from_environment() -> Self {
-        match std::env::var(ACCEL_VARIABLE).as_deref() {
-            Ok("kvm") => Self::Kvm,
-            _ => Self::Tcg,
-        }
+        let value = std::env::var(ACCEL_VARIABLE).unwrap_or_default();
+        value.parse().unwrap_or_default()
     }
 
     fn arguments(self) -> Vec<OsString> {
@@ -70,6 +69,18 @@ impl Accel {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
         };
         words.iter().map(Into::into).collect()
+    }
+}
+
+impl FromStr for Accel {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "kvm" => Ok(Self::Kvm),
+            "tcg" => Ok(Self::Tcg),
+            other => bail!("{other:?} is neither kvm nor tcg"),
+        }
     }
 }
 

@@ -12,15 +12,13 @@ use crate::cargo::cargo;
 pub(super) fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    command.args(["--exclude", "integration-tests"]);
-    run(report, "unit tests", command, filter)
+    command.args(["--exclude", "integration-tests", "--exclude", "vm-tests"]);
+    run(report, "unit tests", command, filter, &[])
 }
 
 /// The real binaries together.
 pub(super) fn processes(report: &mut Report, filter: Option<&str>) -> Result<()> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--workspace", "--bins"]);
-    if !report.check("build of the binaries", build)? {
+    if !binaries(report)? {
         return Ok(());
     }
     let mut command = cargo();
@@ -31,7 +29,14 @@ pub(super) fn processes(report: &mut Report, filter: Option<&str>) -> Result<()>
         "integration-tests",
         "--no-fail-fast",
     ]);
-    run(report, "integration tests", command, filter)
+    run(report, "integration tests", command, filter, &[])
+}
+
+/// Builds what the tests run; whether that went well.
+pub(super) fn binaries(report: &mut Report) -> Result<bool> {
+    let mut build = cargo();
+    build.args(["build", "--locked", "--workspace", "--bins"]);
+    report.check("build of the binaries", build)
 }
 
 /// Counts of one `cargo test`.
@@ -47,10 +52,18 @@ struct Counts {
     in_failures: bool,
 }
 
-fn run(report: &mut Report, name: &str, mut command: Command, filter: Option<&str>) -> Result<()> {
+/// Runs one `cargo test`, with `options` for the tests themselves.
+pub(super) fn run(
+    report: &mut Report,
+    name: &str,
+    mut command: Command,
+    filter: Option<&str>,
+    options: &[&str],
+) -> Result<()> {
     println!("{name}");
     // --show-output: a passed test that skipped itself has said so on its output.
     command.arg("--").args(filter).arg("--show-output");
+    command.args(options);
     // The errors of tests say what was attempted; where they were made helps nobody.
     command.env("RUST_LIB_BACKTRACE", "0");
     let mut counts = Counts::default();

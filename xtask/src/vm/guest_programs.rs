@@ -10,7 +10,12 @@ use crate::cargo::{self, Profile};
 
 /// What runs on another system than the one it is built on: statically linked, so that the guest's C
 /// library does not matter.
-const PACKAGES: &[&str] = &["guest-init", "guest-selftest", "sommelier-compat", "test-clients"];
+const PACKAGES: &[&str] = &[
+    "guest-init",
+    "guest-selftest",
+    "sommelier-compat",
+    "test-clients",
+];
 /// The guests' only target; naming it keeps the flags below away from build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
