@@ -141,11 +141,8 @@ impl VmBuilder {
     }
 
     /// A program the guest starts by itself once it is ready.
-    ///
-    /// # Errors
-    /// When a word is empty or holds a space: the kernel's command line cannot carry it.
-    pub fn autostart<S: AsRef<str>>(self, argv: impl IntoIterator<Item = S>) -> Result<Self> {
-        Ok(self.kernel_word(&qemu::autostart(argv)?))
+    pub fn autostart<S: AsRef<str>>(self, argv: &[S]) -> Self {
+        self.kernel_word(&qemu::autostart(argv))
     }
 
     /// A further word for the guest's kernel and init.

@@ -261,7 +261,7 @@ impl VmChain {
         let app = self.apps.get(index).context("no such app VM")?;
         let mut builder = self.builder(Image::App, &app.name);
         for argv in &app.autostart {
-            builder = builder.autostart(argv)?;
+            builder = builder.autostart(argv);
         }
         let vm = builder.spawn()?;
         self.vms[index] = Some(vm);

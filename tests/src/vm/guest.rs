@@ -39,7 +39,8 @@ pub struct Guest {
     lines: Lines,
     kernel: Option<(Role, String)>,
     ready: u32,
-    service_ends: Vec<Ended>,
+    service_ends: u32,
+    last_service_end: Option<Ended>,
     programs: BTreeMap<u32, ProgramState>,
     next_id: u32,
     /// Parts of the log, and whether its end has come.
@@ -53,7 +54,8 @@ impl Guest {
             lines,
             kernel: None,
             ready: 0,
-            service_ends: Vec::new(),
+            service_ends: 0,
+            last_service_end: None,
             programs: BTreeMap::new(),
             next_id: 1,
             kernel_log: (String::new(), false),
@@ -96,7 +98,10 @@ impl Guest {
         match event {
             Event::Booted { role, kernel } => self.kernel = Some((role, kernel)),
             Event::Ready {} => self.ready += 1,
-            Event::ServiceEnded { status } => self.service_ends.push(status),
+            Event::ServiceEnded { status } => {
+                self.service_ends += 1;
+                self.last_service_end = Some(status);
+            }
             Event::Started { id, pid } => self.program(id)?.pid = Some(pid),
             Event::Output { id, stream, text } => self.program(id)?.output(stream, &text),
             Event::Ended { id, status } => self.program(id)?.ended = Some(status),
@@ -153,17 +158,16 @@ impl Guest {
     }
 
     /// Waits until the service has ended `count` times; how it did the last time.
-    pub(super) fn wait_service_end(&mut self, count: usize, deadline: Deadline) -> Result<Ended> {
+    pub(super) fn wait_service_end(&mut self, count: u32, deadline: Deadline) -> Result<Ended> {
         self.until("the guest's service to end", deadline, |guest| {
-            Ok((count..=guest.service_ends.len())
-                .next()
-                .and_then(|_| guest.service_ends.last().copied()))
+            let enough = guest.service_ends >= count;
+            Ok(guest.last_service_end.filter(|_| enough))
         })
     }
 
     /// How often the service has ended.
-    pub(super) fn service_end_count(&self) -> usize {
-        self.service_ends.len()
+    pub(super) fn service_end_count(&self) -> u32 {
+        self.service_ends
     }
 
     /// Asks for a program, and waits until it runs; its number.

@@ -101,7 +101,7 @@ impl Vm {
     }
 
     /// How often the service of its role has ended so far.
-    pub fn service_end_count(&self) -> usize {
+    pub fn service_end_count(&self) -> u32 {
         self.guest.borrow().service_end_count()
     }
 
@@ -109,7 +109,7 @@ impl Vm {
     ///
     /// # Errors
     /// When it does not.
-    pub fn wait_service_end(&self, before: usize) -> Result<Ended> {
+    pub fn wait_service_end(&self, before: u32) -> Result<Ended> {
         let deadline = self.step();
         self.guest
             .borrow_mut()

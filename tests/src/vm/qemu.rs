@@ -1,11 +1,10 @@
 //! The command line of QEMU.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use guest_control::{CONTROL_PORT, Role, SCREEN_PORT};
 
 use super::assets::ImageFiles;
@@ -282,34 +281,9 @@ impl Machine {
     }
 }
 
-/// `vwl.run=`: a program the guest starts by itself, words percent-encoded and joined by `%20`.
-///
-/// # Errors
-/// When a word is empty or holds a space, which this cannot tell from one between words.
-pub fn autostart<S: AsRef<str>>(argv: impl IntoIterator<Item = S>) -> Result<String> {
-    let mut words = Vec::new();
-    for word in argv {
-        let word = word.as_ref();
-        ensure!(
-            !word.is_empty() && !word.contains(' '),
-            "{word:?} for autostart"
-        );
-        words.push(encoded(word));
-    }
-    Ok(format!("vwl.run={}", words.join("%20")))
-}
-
-/// Everything but plain characters as `%XX`.
-fn encoded(word: &str) -> String {
-    let mut text = String::new();
-    for byte in word.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._/=:+@,".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
+/// `vwl.run=`: a program the guest starts by itself.
+pub fn autostart<S: AsRef<str>>(argv: &[S]) -> String {
+    format!("vwl.run={}", guest_control::encode_command(argv))
 }
 
 #[derive(Default)]
