@@ -1,23 +1,30 @@
 //! As the first process.
 
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::Context;
 use calloop::generic::Generic;
 use calloop::{Interest, Mode, PostAction};
-use guest_control::{CONTROL_PORT, Role};
+use guest_control::{CONTROL_PORT, Role, SCREEN_PORT};
 use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
 use nix::sys::utsname::uname;
 
 use crate::agent::{Kind, Policy};
 use crate::boot::command_line::CommandLine;
 use crate::boot::{modules, mounts, root};
-use crate::identity::Identity;
+use crate::devices;
 use crate::init::{Ending, Init};
 use crate::ports;
+use crate::roles;
+use crate::screen::Screen;
+use crate::service::DIRECTORY;
 use crate::session::Session;
 use crate::uevent::{News, Uevents};
+
+/// An image that has a shell is one for finding faults.
+const SHELL: &str = "/bin/sh";
 
 /// Boots, serves and powers off.
 pub(crate) fn run() -> ! {
@@ -58,34 +65,31 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         .to_string_lossy()
         .into_owned();
     tracing::info!("{:?} on Linux {kernel}", line.role);
+    let role = line.role;
+    let identity = roles::user(role);
+    roles::make_runtime_directory(role, identity.as_ref())?;
+    std::fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
+    let debug = Path::new(SHELL).exists();
     let policy = Policy {
-        role: line.role,
-        debug: Path::new("/bin/sh").exists(),
+        role,
+        debug,
         session: Session {
-            identity: find_user(line.role),
-            extra: Vec::new(),
+            extra: roles::variables(role, identity.as_ref()),
+            identity,
         },
     };
     Init::serve(policy, kernel, true, |init| {
         watch_devices(init, events)?;
-        init.look_for_port();
-        Ok(())
+        init.look_for_ports();
+        init.share_devices();
+        init.run = line.run;
+        init.listen_for_halt(role)
+            .context("cannot listen for vm-halt")?;
+        if line.shell && debug {
+            init.start_shell().context("cannot start a shell")?;
+        }
+        init.start_role(role)
     })
-}
-
-/// As whom programs run that need not be root.
-fn find_user(role: Role) -> Option<Identity> {
-    let name = match role {
-        Role::App => "user",
-        Role::Compositor => "compositor",
-        Role::Bare => return None,
-    };
-    match Identity::find(name) {
-        Ok(Some(identity)) => return Some(identity),
-        Ok(None) => tracing::error!("there is no user '{name}'"),
-        Err(error) => tracing::error!("cannot look up user '{name}': {error}"),
-    }
-    None
 }
 
 fn watch_devices(init: &Init, events: Uevents) -> anyhow::Result<()> {
@@ -106,31 +110,64 @@ fn watch_devices(init: &Init, events: Uevents) -> anyhow::Result<()> {
 
 impl Init {
     fn device_news(&mut self, news: &News) {
-        let ports = match news {
-            News::Device { subsystem, .. } => subsystem == "virtio-ports",
-            News::Lost => true,
+        let News::Device {
+            action,
+            subsystem,
+            node,
+        } = news
+        else {
+            self.look_for_ports();
+            self.share_devices();
+            return;
         };
-        if ports {
-            self.look_for_port();
+        if subsystem == "virtio-ports" {
+            self.look_for_ports();
         }
+        let Some(node) = node.as_deref().filter(|_| action == "add") else {
+            return;
+        };
+        if node == devices::WL {
+            self.share_devices();
+        }
+        self.offer_device(node);
     }
 
-    /// Takes the control port when it is there. A guest without one boots as well.
-    fn look_for_port(&mut self) {
-        if self.agent.has_port() {
-            return;
+    /// Lets the session use its devices, and starts what has waited for them.
+    fn share_devices(&mut self) {
+        devices::share_wl(self.agent.session().identity.as_ref());
+        self.start_missing();
+    }
+
+    /// Takes the ports that are there. A guest without them boots as well.
+    fn look_for_ports(&mut self) {
+        if !self.agent.has_port()
+            && let Some(port) = open_port(CONTROL_PORT)
+            && let Err(error) = self.agent.attach(port, Kind::Virtio)
+        {
+            tracing::error!("cannot serve {CONTROL_PORT}: {error}");
         }
-        let result = match ports::open(CONTROL_PORT) {
-            Ok(None) => return,
-            Ok(Some(file)) => self
-                .agent
-                .attach(file, Kind::Virtio)
-                .map_err(anyhow::Error::from),
-            Err(error) => Err(error.into()),
-        };
-        match result {
-            Ok(()) => tracing::info!("serving {CONTROL_PORT}"),
-            Err(error) => tracing::error!("cannot serve {CONTROL_PORT}: {error}"),
+        if self.screen.is_none()
+            && self.agent.role() == Role::Compositor
+            && let Some(port) = open_port(SCREEN_PORT)
+        {
+            match Screen::attach(&self.handle, port) {
+                Ok(screen) => self.screen = Some(screen),
+                Err(error) => tracing::error!("cannot serve {SCREEN_PORT}: {error}"),
+            }
+        }
+    }
+}
+
+fn open_port(name: &str) -> Option<OwnedFd> {
+    match ports::open(name) {
+        Ok(Some(port)) => {
+            tracing::info!("serving {name}");
+            Some(port)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!("cannot open {name}: {error}");
+            None
         }
     }
 }

@@ -90,6 +90,16 @@ impl Agent {
         }
     }
 
+    /// What the guest is for.
+    pub(crate) fn role(&self) -> Role {
+        self.policy.role
+    }
+
+    /// What programs are given.
+    pub(crate) fn session(&self) -> &Session {
+        &self.policy.session
+    }
+
     /// Whether there is a port already.
     pub(crate) fn has_port(&self) -> bool {
         self.port.is_some()
@@ -111,6 +121,22 @@ impl Agent {
         })?;
         self.port = Some(Port::new(file, kind));
         Ok(())
+    }
+
+    /// The role's service takes clients.
+    pub(crate) fn service_ready(&mut self) {
+        self.service_ready = true;
+        if !self.absent {
+            self.outbox.push(&Event::Ready {});
+        }
+    }
+
+    /// The role's service has ended.
+    pub(crate) fn service_ended(&mut self, status: Ended) {
+        self.service_ready = false;
+        if !self.absent {
+            self.outbox.push(&Event::ServiceEnded { status });
+        }
     }
 
     /// The last event.

@@ -2,6 +2,8 @@
 
 mod power;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +17,9 @@ use nix::unistd::Pid;
 pub(crate) use self::power::Ending;
 use self::power::Power;
 use crate::agent::{Agent, Order, Policy};
+use crate::roles::COMPOSITOR_CONTROL;
+use crate::screen::Screen;
+use crate::service::{Service, describe};
 
 /// Signals that somebody may send to init.
 const SIGNALS: [Signal; 6] = [
@@ -33,6 +38,14 @@ pub(crate) struct Init {
     pub(crate) handle: LoopHandle<'static, Self>,
     /// The programs of the host.
     pub(crate) agent: Agent,
+    /// Programs that are kept running.
+    pub(crate) services: Vec<Service>,
+    /// The way to the compositor's control socket.
+    pub(crate) screen: Option<Screen>,
+    /// Programs to be started once the main service is ready.
+    pub(crate) run: Vec<Vec<String>>,
+    /// Those that were, and still run.
+    pub(crate) autostarted: BTreeMap<Pid, String>,
     power: Power,
     /// Whether this is the first process of a guest, which has all others as children.
     first: bool,
@@ -63,17 +76,25 @@ impl Init {
         let mut init = Self {
             agent: Agent::new(handle.clone(), policy, kernel),
             handle,
+            services: Vec::new(),
+            screen: None,
+            run: Vec::new(),
+            autostarted: BTreeMap::new(),
             power: Power::default(),
             first,
         };
         prepare(&mut init)?;
         loop {
-            let timeout = init.agent.has_work().then_some(Duration::ZERO);
+            let screen = init.screen.as_ref().is_some_and(Screen::has_work);
+            let timeout = (init.agent.has_work() || screen).then_some(Duration::ZERO);
             event_loop
                 .dispatch(timeout, &mut init)
                 .context("cannot wait for events")?;
             // Signals merge into one, so each turn looks.
             init.reap();
+            if let Some(screen) = &mut init.screen {
+                screen.settle(Path::new(COMPOSITOR_CONTROL));
+            }
             match init.agent.settle() {
                 Some(Order::Halt) => init.end(Ending::PowerOff),
                 Some(Order::Closed) if !init.first => init.end(Ending::PowerOff),
@@ -107,8 +128,12 @@ impl Init {
                     return;
                 }
             };
-            if !self.agent.reaped(pid, status) {
-                tracing::debug!(%pid, ?status, "an orphan has ended");
+            if self.agent.reaped(pid, status) || self.service_reaped(pid, status) {
+                continue;
+            }
+            match self.autostarted.remove(&pid) {
+                Some(name) => tracing::info!("{name} has ended: {}", describe(status)),
+                None => tracing::debug!(%pid, ?status, "an orphan has ended"),
             }
         }
     }

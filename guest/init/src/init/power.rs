@@ -61,6 +61,11 @@ impl Init {
         self.set_alarm(PATIENCE);
     }
 
+    /// Whether an end is under way: nothing is to be started any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.power != Power::On
+    }
+
     /// How to end the guest, once nothing is left to wait for.
     pub(super) fn finished(&mut self) -> Option<Ending> {
         let ending = match self.power {
