@@ -78,8 +78,15 @@ void wl_in_drain(struct wl_dev *dev)
 	spin_unlock(&dev->in_lock);
 }
 
+struct wl_chunk *wl_chunk_new(struct wl_dev *dev)
+{
+	atomic_inc(&dev->chunk_count);
+	return kzalloc(sizeof(struct wl_chunk), GFP_KERNEL | __GFP_NOFAIL);
+}
+
 void wl_chunk_free(struct wl_dev *dev, struct wl_chunk *chunk)
 {
+	atomic_dec(&dev->chunk_count);
 	if (chunk->page)
 		wl_in_give_back(dev, chunk->page);
 	else
@@ -208,7 +215,7 @@ static bool wl_incoming_recv(struct wl_dev *dev, struct wl_msg_data *msg,
 		return false;
 	}
 
-	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL | __GFP_NOFAIL);
+	chunk = wl_chunk_new(dev);
 	wl_incoming_claim(dev, chunk, msg, count);
 	chunk->vfd_units = count * WL_CREDIT_PER_VFD;
 	chunk->len = bytes;

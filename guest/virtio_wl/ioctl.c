@@ -286,6 +286,8 @@ long wl_vfd_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return wl_txn(file, false, user);
 	case VIRTWL_IOCTL_DMABUF_SYNC:
 		return wl_dmabuf_sync(file, user);
+	case VIRTWL_IOCTL_REFRESH:
+		return wl_vfd_refresh(file, user);
 	default:
 		return -ENOTTY;
 	}

@@ -16,6 +16,8 @@
 #define WL_SHARE_BYTES		(256 * 1024)
 /* Descriptors that SEND leaves to other requests. */
 #define WL_SPARE_DESCS		32
+/* A device that does not answer for so long is dead. */
+#define WL_QUIESCE_TIME		(2 * HZ)
 
 struct wl_req *wl_req_new(enum wl_req_kind kind, struct wl_vfd *vfd,
 			  size_t len, gfp_t gfp)
@@ -39,6 +41,7 @@ struct wl_req *wl_req_new(enum wl_req_kind kind, struct wl_vfd *vfd,
 	req->len = len;
 	wl_vfd_get(vfd);
 	req->vfd = vfd;
+	atomic_inc(&vfd->dev->req_count);
 	return req;
 }
 
@@ -46,6 +49,7 @@ static void wl_req_release(struct kref *kref)
 {
 	struct wl_req *req = container_of(kref, struct wl_req, kref);
 
+	atomic_dec(&req->vfd->dev->req_count);
 	wl_vfd_put(req->vfd);
 	kvfree(req->buf);
 	kfree(req);
@@ -122,9 +126,12 @@ static int wl_req_add(struct wl_req *req, struct scatterlist *sgs)
 	if (err)
 		return err;
 	kref_get(&req->kref);
+	req->queued = true;
 	if (req->kind == WL_REQ_SEND) {
 		vfd->inflight++;
 		vfd->inflight_bytes += req->data_bytes;
+	} else {
+		dev->prompt++;
 	}
 	return 0;
 }
@@ -261,6 +268,8 @@ static void wl_req_finish(struct wl_req *req, int status, struct list_head *done
 
 	req->status = status;
 	req->finished = true;
+	if (req->queued && req->kind != WL_REQ_SEND)
+		dev->prompt--;
 	switch (req->kind) {
 	case WL_REQ_SEND:
 		vfd->inflight--;
@@ -335,9 +344,9 @@ void wl_out_callback(struct virtqueue *vq)
 				status = wl_status(le32_to_cpu(hdr->type));
 			wl_req_finish(req, status, &done);
 		}
-	} while (!dev->dead && !virtqueue_enable_cb(vq));
+	} while (!dev->quiet && !virtqueue_enable_cb(vq));
 	wl_backlog_flush(dev);
-	starved = dev->starved;
+	starved = dev->starved || dev->dead;
 	dev->starved = false;
 	spin_unlock_irqrestore(&dev->out_lock, flags);
 
@@ -354,6 +363,30 @@ void wl_out_dead(struct wl_dev *dev)
 	dev->dead = true;
 	spin_unlock_irqrestore(&dev->out_lock, flags);
 	wake_up_all(&dev->out_wait);
+}
+
+static bool wl_none_prompt(struct wl_dev *dev)
+{
+	bool none;
+
+	spin_lock_irq(&dev->out_lock);
+	none = !dev->prompt || virtqueue_is_broken(dev->out_vq);
+	spin_unlock_irq(&dev->out_lock);
+	return none;
+}
+
+/*
+ * A monitor that is just mapping memory for us had better not be reset: QEMU
+ * 11.1 crashes. All but SEND is answered at once, by a device that lives.
+ */
+void wl_out_quiesce(struct wl_dev *dev, bool wait)
+{
+	if (wait && !wait_event_timeout(dev->out_wait, wl_none_prompt(dev),
+					WL_QUIESCE_TIME))
+		dev_warn(&dev->vdev->dev, "the device does not answer\n");
+	spin_lock_irq(&dev->out_lock);
+	dev->quiet = true;
+	spin_unlock_irq(&dev->out_lock);
 }
 
 void wl_out_drain(struct wl_dev *dev)

@@ -19,6 +19,7 @@ struct wl_vfd *wl_vfd_new(struct wl_dev *dev, gfp_t gfp)
 	kref_init(&vfd->kref);
 	wl_dev_get(dev);
 	vfd->dev = dev;
+	atomic_inc(&dev->vfd_count);
 	mutex_init(&vfd->recv_mutex);
 	spin_lock_init(&vfd->lock);
 	init_waitqueue_head(&vfd->wait);
@@ -38,6 +39,7 @@ static void wl_vfd_release(struct kref *kref)
 	struct wl_vfd *vfd = container_of(kref, struct wl_vfd, kref);
 
 	WARN_ON_ONCE(!list_empty(&vfd->chunks));
+	atomic_dec(&vfd->dev->vfd_count);
 	wl_dev_put(vfd->dev);
 	kfree(vfd);
 }

@@ -4,11 +4,13 @@
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
 #include "virtio_wl.h"
+
+/* Mapped by one fault, at addresses that are multiples of it. */
+#define WL_FAULT_AROUND		(64 * PAGE_SIZE)
 
 static int wl_vfd_file_release(struct inode *inode, struct file *file)
 {
@@ -35,6 +37,9 @@ static __poll_t wl_vfd_poll(struct file *file, poll_table *table)
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (vfd->hup)
 		events |= EPOLLHUP;
+	/* As sync files say that they have been signalled. */
+	if (vfd->hup && vfd->dev->trans_flags && (vfd->flags & WL_FLAG_FENCE))
+		events |= EPOLLIN | EPOLLRDNORM;
 	spin_unlock(&vfd->lock);
 	if ((poll_requested_events(table) & (EPOLLOUT | EPOLLWRNORM)) &&
 	    wl_may_send(vfd))
@@ -61,54 +66,105 @@ static loff_t wl_vfd_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct wl_vfd *vfd = file->private_data;
 
-	if (!vfd->size)
+	u32 size = READ_ONCE(vfd->size);
+
+	if (!size)
 		return -ESPIPE;
-	return fixed_size_llseek(file, offset, whence, vfd->size);
+	return fixed_size_llseek(file, offset, whence, size);
 }
 
-/* No fault handler: what was taken away by wl_vfd_die() is SIGBUS. */
-static const struct vm_operations_struct wl_shared_vm_ops = {};
+/* Where a page of the memory lies in region 0; false behind its end. */
+static bool wl_page_offset(struct wl_vfd *vfd, pgoff_t page, u64 *offset)
+{
+	bool inside;
+
+	spin_lock(&vfd->lock);
+	inside = page < PAGE_ALIGN((u64)vfd->size) >> PAGE_SHIFT;
+	*offset = vfd->offset + ((u64)page << PAGE_SHIFT);
+	spin_unlock(&vfd->lock);
+	return inside;
+}
+
+/* Maps the page, and such around it as are likely to be wanted next. */
+static vm_fault_t wl_map_around(struct vm_fault *vmf, struct wl_vfd *vfd)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long at = vmf->address & PAGE_MASK, end;
+	pgoff_t page = vmf->pgoff;
+	vm_fault_t ret;
+	u64 offset;
+
+	end = min(ALIGN(at + 1, WL_FAULT_AROUND), vma->vm_end);
+	do {
+		if (!wl_page_offset(vfd, page, &offset))
+			return page == vmf->pgoff ? VM_FAULT_SIGBUS : ret;
+		ret = vmf_insert_pfn(vma, at, PHYS_PFN(vfd->dev->shm_addr + offset));
+		page++;
+		at += PAGE_SIZE;
+	} while (ret == VM_FAULT_NOPAGE && at < end);
+	/* The first is there; of the others none is owed. */
+	return page == vmf->pgoff + 1 ? ret : VM_FAULT_NOPAGE;
+}
 
 /*
- * Private writable mappings get copies of pages, made when first touched: on
- * x86, fork() fails with a mapping of device memory that has been written to.
+ * A fault for each batch of pages, not all at once in mmap(): when the device
+ * goes away, only mappings that are complete can be found and taken away.
  */
+static vm_fault_t wl_shared_fault(struct vm_fault *vmf)
+{
+	struct wl_vfd *vfd = vmf->vma->vm_file->private_data;
+	struct wl_dev *dev = vfd->dev;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	down_read(&dev->map_lock);
+	if (!READ_ONCE(dev->dead))
+		ret = wl_map_around(vmf, vfd);
+	up_read(&dev->map_lock);
+	return ret;
+}
+
+static const struct vm_operations_struct wl_shared_vm_ops = {
+	.fault = wl_shared_fault,
+};
+
+/* Private writable mappings get copies of pages, made when first touched. */
 static vm_fault_t wl_private_fault(struct vm_fault *vmf)
 {
 	struct wl_vfd *vfd = vmf->vma->vm_file->private_data;
 	struct wl_dev *dev = vfd->dev;
-	u64 offset = (u64)vmf->pgoff << PAGE_SHIFT;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
 	struct page *page;
-	void *from, *to;
+	u64 offset;
+	void *to;
 
-	if (READ_ONCE(dev->dead) || offset >= vfd->size)
-		return VM_FAULT_SIGBUS;
 	page = alloc_page(GFP_HIGHUSER | __GFP_ACCOUNT);
 	if (!page)
 		return VM_FAULT_OOM;
-	from = memremap(dev->shm_addr + vfd->offset + offset, PAGE_SIZE, MEMREMAP_WB);
-	if (!from) {
-		__free_page(page);
-		return VM_FAULT_SIGBUS;
+	down_read(&dev->map_lock);
+	if (!READ_ONCE(dev->dead) && wl_page_offset(vfd, vmf->pgoff, &offset)) {
+		to = kmap_local_page(page);
+		copy_page(to, dev->shm + offset);
+		kunmap_local(to);
+		vmf->page = page;
+		ret = 0;
 	}
-	to = kmap_local_page(page);
-	copy_page(to, from);
-	kunmap_local(to);
-	memunmap(from);
-	vmf->page = page;
-	return 0;
+	up_read(&dev->map_lock);
+	if (ret)
+		__free_page(page);
+	return ret;
 }
 
 static const struct vm_operations_struct wl_private_vm_ops = {
 	.fault = wl_private_fault,
 };
 
-static void wl_never_writable(struct vm_area_struct *vma)
+static void wl_change_flags(struct vm_area_struct *vma, vm_flags_t set,
+			    vm_flags_t clear)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-	vm_flags_clear(vma, VM_MAYWRITE);
+	vm_flags_mod(vma, set, clear);
 #else
-	vma->vm_flags &= ~VM_MAYWRITE;
+	vma->vm_flags = (vma->vm_flags & ~clear) | set;
 #endif
 }
 
@@ -116,13 +172,12 @@ static int wl_vfd_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct wl_vfd *vfd = file->private_data;
 	struct wl_dev *dev = vfd->dev;
-	u64 len = vma->vm_end - vma->vm_start;
-	u64 size = PAGE_ALIGN((u64)vfd->size);
-	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	u64 pages = PAGE_ALIGN((u64)READ_ONCE(vfd->size)) >> PAGE_SHIFT;
+	vm_flags_t clear = 0;
 
-	if (!vfd->size)
+	if (!pages)
 		return -EACCES;
-	if (vma->vm_pgoff > (size >> PAGE_SHIFT) || len > size - offset)
+	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
 	if (READ_ONCE(dev->dead))
 		return -ENODEV;
@@ -131,12 +186,12 @@ static int wl_vfd_mmap(struct file *file, struct vm_area_struct *vma)
 			vma->vm_ops = &wl_private_vm_ops;
 			return 0;
 		}
-		wl_never_writable(vma);
+		/* Pages of the device cannot become copies later. */
+		clear = VM_MAYWRITE;
 	}
 	vma->vm_ops = &wl_shared_vm_ops;
-	return remap_pfn_range(vma, vma->vm_start,
-			       (dev->shm_addr + vfd->offset + offset) >> PAGE_SHIFT,
-			       len, vma->vm_page_prot);
+	wl_change_flags(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP, clear);
+	return 0;
 }
 
 const struct file_operations wl_vfd_fops = {

@@ -7,6 +7,7 @@
  *   dev->out_lock (irq)             out queue, requests, dev->dead
  *   dev->in_lock                    in queue
  *   the lock of dev->vfds           id to VFD
+ *   dev->map_lock                   faults in memory > vfd->lock
  * vfd->lock, out_lock, in_lock and that of dev->vfds are never nested.
  */
 #ifndef VIRTIO_WL_H
@@ -18,6 +19,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mutex.h>
 #include <linux/poll.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
@@ -39,7 +41,9 @@ struct wl_dev {
 	spinlock_t in_lock;
 	spinlock_t out_lock;
 
-	bool dead;			/* nothing reaches the device any more */
+	bool dead;			/* nothing new reaches the device */
+	bool quiet;			/* nor does it tell us anything */
+	unsigned int prompt;		/* requests in out that are answered soon */
 	bool starved;			/* somebody waits for room in out */
 	struct list_head backlog;	/* requests nobody waits for, until there is room */
 	struct list_head reap;		/* answered requests the work finishes */
@@ -55,8 +59,17 @@ struct wl_dev {
 	bool trans_flags;
 	bool use_shmem;
 	bool credit;
+	bool refresh;
 	phys_addr_t shm_addr;
 	u64 shm_len;			/* 0: no memory */
+	void *shm;			/* all of it */
+	/* Shared by those who map pages, which ends with `dead`. */
+	struct rw_semaphore map_lock;
+
+	/* What there is, for sysfs. */
+	atomic_t vfd_count;
+	atomic_t req_count;
+	atomic_t chunk_count;
 };
 
 struct wl_vfd {
@@ -64,7 +77,7 @@ struct wl_vfd {
 	struct wl_dev *dev;
 	u32 id;
 
-	/* Set before the file is there. */
+	/* Set before the file is there; REFRESH changes the last two, locked. */
 	u32 flags;
 	u32 size;			/* 0: no memory */
 	u64 offset;			/* in region 0 */
@@ -118,6 +131,7 @@ struct wl_req {
 	struct wl_vfd *vfd;
 	struct completion done;
 	int status;			/* errno that the response means */
+	bool queued;			/* the device has it */
 	bool finished;
 	bool orphan;			/* its sender has left */
 	u32 resp_len;
@@ -150,6 +164,8 @@ void wl_out_callback(struct virtqueue *vq);
 /* -ENODEV for everything under way; the device has been reset. */
 void wl_out_drain(struct wl_dev *dev);
 void wl_out_dead(struct wl_dev *dev);
+/* Waits for what the device answers soon; then it is listened to no more. */
+void wl_out_quiesce(struct wl_dev *dev, bool wait);
 
 /* incoming.c */
 void wl_in_callback(struct virtqueue *vq);
@@ -157,6 +173,7 @@ void wl_in_work(struct work_struct *work);
 int wl_in_fill(struct wl_dev *dev);
 void wl_in_give_back(struct wl_dev *dev, void *page);
 void wl_in_drain(struct wl_dev *dev);
+struct wl_chunk *wl_chunk_new(struct wl_dev *dev);
 void wl_chunk_free(struct wl_dev *dev, struct wl_chunk *chunk);
 void wl_reap_splice(struct wl_dev *dev, struct list_head *list);
 void wl_reap(struct wl_dev *dev, struct list_head *list);
@@ -174,6 +191,12 @@ void wl_vfd_close(struct wl_vfd *vfd);
 /* Units the reader has consumed. */
 void wl_vfd_consumed(struct wl_vfd *vfd, u32 units);
 void wl_vfd_die(struct wl_vfd *vfd);
+
+/* refresh.c */
+long wl_vfd_refresh(struct file *file, u64 __user *user);
+
+/* sysfs.c */
+extern const struct attribute_group *wl_groups[];
 
 /* file.c */
 int wl_fs_init(void);

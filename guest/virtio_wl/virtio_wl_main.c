@@ -5,6 +5,7 @@
  * Probing, features, the memory region, and the end of a device.
  */
 #include <linux/idr.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -67,6 +68,12 @@ static void wl_find_memory(struct wl_dev *dev)
 		dev_warn(&vdev->dev, "shared memory region is in use: there is no memory\n");
 		return;
 	}
+	/* This also says how the pages that programs map are cached. */
+	dev->shm = devm_memremap(&vdev->dev, region.addr, region.len, MEMREMAP_WB);
+	if (IS_ERR(dev->shm)) {
+		dev_warn(&vdev->dev, "shared memory region cannot be mapped: there is no memory\n");
+		return;
+	}
 	dev->shm_addr = region.addr;
 	dev->shm_len = region.len;
 }
@@ -125,9 +132,13 @@ static void wl_forget_unclaimed(struct wl_vfd *vfd)
 }
 
 /* Everything fails with ENODEV from here on. */
-static void wl_dev_stop(struct wl_dev *dev)
+static void wl_dev_stop(struct wl_dev *dev, bool answers)
 {
 	wl_out_dead(dev);
+	wl_out_quiesce(dev, answers);
+	/* Whoever saw a living device has mapped its pages. */
+	down_write(&dev->map_lock);
+	up_write(&dev->map_lock);
 	virtio_reset_device(dev->vdev);
 	cancel_work_sync(&dev->work);
 	wl_in_drain(dev);
@@ -146,7 +157,7 @@ static void wl_fail_work(struct work_struct *work)
 	if (READ_ONCE(dev->dead))
 		return;
 	dev_err(&dev->vdev->dev, "the device wants a reset: giving it up\n");
-	wl_dev_stop(dev);
+	wl_dev_stop(dev, false);
 }
 
 static void wl_config_changed(struct virtio_device *vdev)
@@ -170,12 +181,14 @@ static struct wl_dev *wl_dev_new(struct virtio_device *vdev)
 	INIT_LIST_HEAD(&dev->backlog);
 	INIT_LIST_HEAD(&dev->reap);
 	init_waitqueue_head(&dev->out_wait);
+	init_rwsem(&dev->map_lock);
 	INIT_WORK(&dev->work, wl_in_work);
 	INIT_WORK(&dev->fail_work, wl_fail_work);
 	xa_init_flags(&dev->vfds, XA_FLAGS_ALLOC1);
 	dev->trans_flags = virtio_has_feature(vdev, WL_F_TRANS_FLAGS);
 	dev->use_shmem = virtio_has_feature(vdev, WL_F_USE_SHMEM);
 	dev->credit = virtio_has_feature(vdev, WL_F_CREDIT);
+	dev->refresh = virtio_has_feature(vdev, WL_F_REFRESH);
 	return dev;
 }
 
@@ -210,13 +223,14 @@ static int wl_probe(struct virtio_device *vdev)
 	dev->misc.name = dev->name;
 	dev->misc.fops = &wl_dev_fops;
 	dev->misc.parent = &vdev->dev;
+	dev->misc.groups = wl_groups;
 	err = misc_register(&dev->misc);
 	if (err)
 		goto stop;
 	return 0;
 
 stop:
-	wl_dev_stop(dev);
+	wl_dev_stop(dev, true);
 free_wq:
 	vdev->config->del_vqs(vdev);
 	destroy_workqueue(dev->wq);
@@ -234,7 +248,7 @@ static void wl_remove(struct virtio_device *vdev)
 	misc_deregister(&dev->misc);
 	cancel_work_sync(&dev->fail_work);
 	if (!dev->dead)
-		wl_dev_stop(dev);
+		wl_dev_stop(dev, true);
 	vdev->config->del_vqs(vdev);
 	destroy_workqueue(dev->wq);
 	ida_free(&wl_ida, dev->index);
@@ -254,6 +268,7 @@ static const unsigned int wl_features[] = {
 	WL_F_TRANS_FLAGS,
 	WL_F_SEND_FENCES,
 	WL_F_USE_SHMEM,
+	WL_F_REFRESH,
 	WL_F_CREDIT,
 };
 

@@ -13,6 +13,7 @@
 #define WL_F_TRANS_FLAGS	1
 #define WL_F_SEND_FENCES	2
 #define WL_F_USE_SHMEM		3
+#define WL_F_REFRESH		22
 #define WL_F_CREDIT		23
 
 #define WL_SHM_REGION		0
@@ -47,6 +48,7 @@ enum wl_type {
 	WL_VFD_DMABUF_SYNC = 0x108,
 	WL_VFD_NEW_CTX_NAMED = 0x10a,
 	WL_VFD_CREDIT = 0x180,
+	WL_VFD_REFRESH = 0x181,
 	WL_RESP_OK = 0x1000,
 	WL_RESP_VFD_NEW = 0x1001,
 	WL_RESP_VFD_NEW_DMABUF = 0x1002,
@@ -69,6 +71,7 @@ struct wl_hdr {
 	__le32 flags;
 };
 
+/* VFD_CLOSE, VFD_HUP, VFD_REFRESH. */
 struct wl_msg_id {
 	struct wl_hdr hdr;
 	__le32 id;

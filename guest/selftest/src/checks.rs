@@ -8,9 +8,11 @@ mod memory;
 mod node;
 mod passing;
 mod pipes;
+mod refresh;
 mod removal;
 mod sharing;
 mod signals;
+mod suspend;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,17 @@ use crate::runner::Test;
 pub(crate) struct Group {
     name: &'static str,
     tests: &'static [Entry],
-    removes_device: bool,
+    when: When,
+}
+
+/// When a group is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Always,
+    /// Nothing works on the device after it.
+    Last,
+    /// Only if a filter names it.
+    Named,
 }
 
 /// Name and function of a test.
@@ -36,7 +48,7 @@ impl Group {
         Self {
             name,
             tests,
-            removes_device: false,
+            when: When::Always,
         }
     }
 
@@ -45,7 +57,7 @@ impl Group {
             group: self.name,
             name,
             run: *run,
-            removes_device: self.removes_device,
+            when: self.when,
         })
     }
 }
@@ -53,16 +65,19 @@ impl Group {
 /// All groups, in the order they run.
 pub(crate) fn all() -> &'static [Group] {
     &[
+        removal::REBIND,
         node::GROUP,
         connection::GROUP,
         passing::GROUP,
         memory::GROUP,
+        refresh::GROUP,
         pipes::GROUP,
         sharing::GROUP,
         endings::GROUP,
         signals::GROUP,
         flow::GROUP,
         many::GROUP,
+        suspend::GROUP,
         removal::GROUP,
     ]
 }
@@ -82,6 +97,12 @@ impl Context {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The device in `/sys/class/misc`.
+    pub(crate) fn sysfs(&self) -> Result<PathBuf> {
+        let node = self.path.file_name().context("no file name")?;
+        Ok(Path::new("/sys/class/misc").join(node))
     }
 
     pub(crate) fn open(&self) -> Result<Device> {

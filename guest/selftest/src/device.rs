@@ -220,6 +220,11 @@ impl Vfd {
         self.0.try_clone().map(Self)
     }
 
+    /// VIRTWL_IOCTL_REFRESH; the size now.
+    pub(crate) fn refresh(&self) -> nix::Result<u64> {
+        sys::ioctl_refresh(self.as_fd())
+    }
+
     /// VIRTWL_IOCTL_DMABUF_SYNC.
     pub(crate) fn dmabuf_sync(&self, flags: u32) -> Result<(), Errno> {
         sys::ioctl_dmabuf_sync(self.as_fd(), flags)

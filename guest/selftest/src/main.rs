@@ -37,13 +37,14 @@ struct Args {
     /// Only say what there is
     #[arg(long)]
     list: bool,
-    /// Leave out the group `removal`, which takes the device away from everybody
+    /// Leave out the group `removal`, which takes the device away for good
     #[arg(long)]
     keep_device: bool,
     /// Only say which descriptors are open: for the test of close-on-exec
     #[arg(long, hide = true)]
     open_descriptors: bool,
-    /// Only tests whose `group: name` contains one of these
+    /// Only tests whose `group: name` contains one of these. The group `rebind` runs only when
+    /// named, in a guest that has had no memory of the device before
     filter: Vec<String>,
 }
 

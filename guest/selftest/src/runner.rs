@@ -9,7 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::checks::{Context, Group, Skip};
+use crate::checks::{Context, Group, Skip, When};
 use crate::tap::{Outcome, Tap, bail_out};
 
 /// Longest time of one test. The longest takes a minute on an emulated processor that others want
@@ -25,8 +25,7 @@ pub(crate) struct Test {
     pub(crate) group: &'static str,
     pub(crate) name: &'static str,
     pub(crate) run: fn(&Context) -> anyhow::Result<()>,
-    /// Nothing works on the device any more until it is bound again.
-    pub(crate) removes_device: bool,
+    pub(crate) when: When,
 }
 
 impl fmt::Display for Test {
@@ -35,15 +34,17 @@ impl fmt::Display for Test {
     }
 }
 
-/// The tests whose name contains one of the filters, if there are any.
+/// The tests whose name contains one of the filters. Without any: all but those of groups that must
+/// be named.
 pub(crate) fn select(groups: &[Group], filters: &[String], keep_device: bool) -> Vec<Test> {
     groups
         .iter()
         .flat_map(Group::tests)
-        .filter(|test| !(keep_device && test.removes_device))
+        .filter(|test| !(keep_device && test.when == When::Last))
         .filter(|test| {
             let name = test.to_string();
-            filters.is_empty() || filters.iter().any(|part| name.contains(part.as_str()))
+            let all = filters.is_empty() && test.when != When::Named;
+            all || filters.iter().any(|part| name.contains(part.as_str()))
         })
         .collect()
 }

@@ -33,6 +33,8 @@ pub(crate) const SEND: libc::c_ulong = request_code_read!(MAGIC, 1, TXN_HEAD);
 pub(crate) const RECV: libc::c_ulong = request_code_write!(MAGIC, 2, TXN_HEAD);
 /// VIRTWL_IOCTL_DMABUF_SYNC.
 pub(crate) const DMABUF_SYNC: libc::c_ulong = request_code_read!(MAGIC, 3, 4);
+/// VIRTWL_IOCTL_REFRESH.
+pub(crate) const REFRESH: libc::c_ulong = request_code_read!(MAGIC, 0x10, 8);
 /// A number that nothing has.
 pub(crate) const UNKNOWN: libc::c_ulong = request_code_none!(MAGIC, 9);
 
@@ -128,6 +130,13 @@ pub(crate) fn ioctl_recv(vfd: BorrowedFd<'_>, room: usize) -> nix::Result<(Vec<u
 /// VIRTWL_IOCTL_DMABUF_SYNC.
 pub(crate) fn ioctl_dmabuf_sync(vfd: BorrowedFd<'_>, flags: u32) -> nix::Result<()> {
     ioctl(vfd, DMABUF_SYNC, &mut flags.to_ne_bytes())
+}
+
+/// VIRTWL_IOCTL_REFRESH; the size.
+pub(crate) fn ioctl_refresh(vfd: BorrowedFd<'_>) -> nix::Result<u64> {
+    let mut size = [0; 8];
+    ioctl(vfd, REFRESH, &mut size)?;
+    Ok(u64::from_ne_bytes(size))
 }
 
 /// Runs `body` in a forked child; how that ended, its result being the exit status.

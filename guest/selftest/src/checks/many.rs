@@ -1,9 +1,11 @@
 //! Many of everything, and that none stays behind.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::thread;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use nix::errno::Errno;
 use nix::sys::mman::ProtFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -50,19 +52,28 @@ fn take_all_ids(device: &Device) -> Result<Vec<Vfd>> {
     }
 }
 
-/// That no VFD is open, here or by mistake.
-pub(super) fn every_id_is_free(device: &Device) -> Result<()> {
+/// That nothing is left of VFDs that were closed: ids can all be had, and the driver's counts of
+/// VFDs, requests and unread messages are those of before.
+pub(super) fn nothing_is_left(context: &Context) -> Result<()> {
     // Ids whose close is under way are waited for by NEW itself.
-    ensure_eq!(take_all_ids(device)?.len(), IDS);
+    ensure_eq!(take_all_ids(&context.open()?)?.len(), IDS);
+    for counter in ["vfds", "requests", "unread"] {
+        let path = context.sysfs()?.join(counter);
+        let mut count = String::new();
+        waiting::until(&format!("0 in {}", path.display()), || {
+            count = match fs::read_to_string(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+                other => other?,
+            };
+            Ok(count.trim() == "0")
+        })
+        .with_context(|| format!("{counter}: {count}"))?;
+    }
     Ok(())
 }
 
 fn all_ids(context: &Context) -> Result<()> {
-    let device = context.open()?;
-    for _ in 0..2 {
-        every_id_is_free(&device)?;
-    }
-    Ok(())
+    (0..2).try_for_each(|_| nothing_is_left(context))
 }
 
 fn connections(context: &Context) -> Result<()> {
@@ -70,14 +81,13 @@ fn connections(context: &Context) -> Result<()> {
     for _ in 0..1000 {
         device.create(Kind::Context)?.echo(b"hi")?;
     }
-    every_id_is_free(&device)
+    nothing_is_left(context)
 }
 
 /// Messages under way at once: the descriptors of all must fit.
 const WINDOW: usize = 100;
 
 fn messages(context: &Context) -> Result<()> {
-    let device = context.open()?;
     let vfd = context.memory(PAGE)?;
     let ours = Mapping::shared(&vfd, PAGE)?;
     let echo = context.echo()?;
@@ -98,7 +108,7 @@ fn messages(context: &Context) -> Result<()> {
         ensure_eq!(theirs.read(0, 8), round.to_le_bytes().to_vec());
     }
     drop((ours, vfd, echo));
-    every_id_is_free(&device)
+    nothing_is_left(context)
 }
 
 fn allocations(context: &Context) -> Result<()> {
@@ -111,7 +121,7 @@ fn allocations(context: &Context) -> Result<()> {
         memory.set(SIZE - 1, 1);
         ensure!(memory.get(SIZE - 1) == 1, "allocation {round}");
     }
-    every_id_is_free(&device)
+    nothing_is_left(context)
 }
 
 /// Threads, connections of each, messages of each connection.
@@ -129,7 +139,7 @@ fn threads(context: &Context) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(())
     })?;
-    every_id_is_free(&context.open()?)
+    nothing_is_left(context)
 }
 
 /// A connection's life; every third ends with its last message unread.

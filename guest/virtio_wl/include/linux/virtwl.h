@@ -63,4 +63,11 @@ struct virtwl_ioctl_dmabuf_sync {
 #define VIRTWL_IOCTL_RECV VIRTWL_IOW(0x02, struct virtwl_ioctl_txn)
 #define VIRTWL_IOCTL_DMABUF_SYNC VIRTWL_IOR(0x03, struct virtwl_ioctl_dmabuf_sync)
 
+/*
+ * On memory that somebody else has made longer: its size now. From then on
+ * mmap(), lseek() and fstat() know of it too; older mappings stay as they are.
+ * ENOTTY where the device cannot tell (such as one of another project).
+ */
+#define VIRTWL_IOCTL_REFRESH VIRTWL_IOR(0x10, __u64)
+
 #endif
