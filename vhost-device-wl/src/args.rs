@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use virtio_wl::host::listener::{Mode, Owner};
 
+use virtio_wl::wire::Features;
+
 use crate::core::memory::ForeignMemory;
 use crate::core::quota::Limits;
 
@@ -76,6 +78,10 @@ pub struct ServeArgs {
     /// Writable memory from a peer that cannot be sealed against shrinking.
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = Foreign::Copy)]
     pub foreign_memory: Foreign,
+    /// Do not offer this feature to the guest's driver, for testing drivers. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub without_feature: Vec<Feature>,
     /// Keep all rights of the user who started this. For debugging.
     #[arg(long)]
     pub no_sandbox: bool,
@@ -84,6 +90,29 @@ pub struct ServeArgs {
 /// Default of `--max-memory`, bytes: a few screens of pixels for each of many windows,
 /// yet a fraction of a host.
 pub const DEFAULT_MAX_MEMORY: u64 = 1 << 30;
+
+/// `--without-feature`, by the names of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "each is a feature, documented there")]
+pub enum Feature {
+    TransFlags,
+    SendFences,
+    UseShmem,
+    Refresh,
+    Credit,
+}
+
+impl From<Feature> for Features {
+    fn from(feature: Feature) -> Self {
+        match feature {
+            Feature::TransFlags => Features::TRANS_FLAGS,
+            Feature::SendFences => Features::SEND_FENCES,
+            Feature::UseShmem => Features::USE_SHMEM,
+            Feature::Refresh => Features::REFRESH,
+            Feature::Credit => Features::CREDIT,
+        }
+    }
+}
 
 /// `--foreign-memory`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

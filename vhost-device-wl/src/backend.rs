@@ -62,6 +62,7 @@ pub struct Backend {
     table: Mutex<Table>,
     counters: Arc<[QueueCounters; NUM_QUEUES]>,
     waker: Waker,
+    features: Features,
     acked: AtomicU64,
     stops: Stops,
     /// [`Stops::count`] as the worker knows it.
@@ -78,12 +79,14 @@ impl fmt::Debug for Backend {
 }
 
 impl Backend {
-    /// A backend around `device`, whose memory goes through `port`.
+    /// A backend around `device`, whose memory goes through `port`. The guest's driver is
+    /// offered `features`.
     #[must_use]
     pub fn new(
         device: Device,
         counters: Arc<[QueueCounters; NUM_QUEUES]>,
         port: Arc<FrontendPort>,
+        features: Features,
     ) -> Self {
         let waker = device.session().waker();
         Backend {
@@ -92,6 +95,7 @@ impl Backend {
             table: Mutex::default(),
             counters,
             waker,
+            features,
             acked: AtomicU64::new(0),
             stops: Stops::default(),
             epoch: AtomicU64::new(0),
@@ -194,7 +198,7 @@ impl VhostUserBackend for Backend {
         (1 << VIRTIO_F_VERSION_1)
             | (1 << VIRTIO_RING_F_EVENT_IDX)
             | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
-            | FEATURES.bits()
+            | self.features.bits()
     }
 
     fn acked_features(&self, features: u64) {

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use virtio_wl::host::listener::{Mode, Owner};
+use virtio_wl::wire::Features;
 
 use crate::args::{ServeArgs, WaylandSock};
+use crate::backend::FEATURES;
 use crate::core::memory::ForeignMemory;
 use crate::core::names::{NameError, NameTable};
 use crate::core::quota::Limits;
@@ -39,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// Writable memory that cannot be sealed.
     pub foreign: ForeignMemory,
+    /// What the guest's driver is offered.
+    pub features: Features,
     /// Whether to give up rights after start.
     pub sandbox: bool,
 }
@@ -96,6 +100,10 @@ impl TryFrom<ServeArgs> for Config {
                 queued: args.max_queued,
             },
             foreign: args.foreign_memory.into(),
+            features: args
+                .without_feature
+                .into_iter()
+                .fold(FEATURES, |features, without| features - without.into()),
             sandbox: !args.no_sandbox,
         })
     }

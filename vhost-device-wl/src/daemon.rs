@@ -91,6 +91,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
         Settings {
             max_frontends: config.max_frontends,
             foreign: config.foreign,
+            features: config.features,
             memfd_sock: config.memfd_sock,
         },
     );

@@ -16,6 +16,7 @@ use std::thread;
 use vhost::vhost_user::{Error as VhostError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use virtio_wl::limits::{HOST_ID_BIT, ILLEGAL_ID_BIT, MAX_CHUNK, NUM_QUEUES, SHMEM_REGION_SIZE};
+use virtio_wl::wire::Features;
 use vm_memory::{GuestMemoryAtomic, GuestMemoryMmap};
 use vmm_sys_util::epoll::EventSet;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub max_frontends: usize,
     /// Writable memory that cannot be sealed.
     pub foreign: ForeignMemory,
+    /// What the guest's driver is offered.
+    pub features: Features,
     /// The memfd-server that guest memory comes from.
     pub memfd_sock: Option<PathBuf>,
 }
@@ -246,7 +249,8 @@ impl Server {
         let session = Session::new(shape, memory, names, quota)?;
         let counters: Arc<[QueueCounters; NUM_QUEUES]> = Arc::default();
         let device = Device::new(session, Arc::clone(&counters));
-        Ok(Arc::new(Backend::new(device, counters, port)))
+        let features = settings.features;
+        Ok(Arc::new(Backend::new(device, counters, port, features)))
     }
 }
 

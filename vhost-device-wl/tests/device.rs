@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 
 use common::{Daemon, Frontend, OwnedEvent, accept, memfd, recv_fds, send_fds};
-use virtio_wl::wire::{ContextName, PipeDirection, Request, Response, VfdFlags, VfdId};
+use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdFlags, VfdId};
 use vm_memory::{Bytes, GuestAddress};
 
 fn id(raw: u32) -> VfdId {
@@ -295,4 +295,21 @@ fn one_kick_and_one_interrupt_each_way() {
         assert_eq!(send(&mut guest, 1, &[], b"ping"), Response::Ok);
     }
     assert_eq!(guest.avail_event(common::IN), event);
+}
+
+#[test]
+fn features_can_be_left_out() {
+    let all = Daemon::start(&[]).frontend().offered;
+    assert_eq!(all, Features::all());
+    let without = [
+        "--without-feature",
+        "credit",
+        "--without-feature",
+        "refresh",
+    ];
+    let daemon = Daemon::start(&without);
+    let mut guest = daemon.frontend();
+    assert_eq!(guest.offered, all - Features::CREDIT - Features::REFRESH);
+    let refresh = Request::Refresh { id: id(1) };
+    assert_eq!(guest.request(&refresh), Response::InvalidCmd);
 }

@@ -38,6 +38,14 @@ const MAX_IDLE: usize = 16;
 /// given back when they become idle.
 const MAX_IDLE_BYTES: u64 = 64 << 20;
 
+/// Mappings that may wait for their end while there is something else to do: a file that comes
+/// again meanwhile, as a buffer that is sent with each frame, keeps its mapping.
+const MAX_DOOMED: usize = 16;
+
+/// Of more than that, as many end with each new mapping. QEMU needs the longer for one the more
+/// there are, so that their number must fall.
+const REAPED_PER_MAP: usize = 4;
+
 /// Most bytes of a copy. What has to be copied is small (keymaps, tables of formats,
 /// cursors); a worker that copies does nothing else meanwhile.
 const MAX_COPY: u64 = 64 << 20;
@@ -353,9 +361,12 @@ impl MemoryStore {
         while self.retire() {}
     }
 
-    /// Unmaps one of what nobody needs any more. True: there is more.
-    pub fn reap(&mut self) -> bool {
-        if let Some((place, file)) = self.doomed.pop_front() {
+    /// Unmaps one of what nobody needs any more; if there is no `time`, only one of too many. True:
+    /// there is more.
+    pub fn reap(&mut self, time: bool) -> bool {
+        if (time || self.doomed.len() > MAX_DOOMED)
+            && let Some((place, file)) = self.doomed.pop_front()
+        {
             if let Some(file) = file {
                 self.peers.remove(&(file, place.len));
             }
@@ -440,6 +451,9 @@ impl MemoryStore {
     }
 
     fn map(&mut self, fd: &OwnedFd, len: u64) -> Result<u64, MemoryError> {
+        for _ in 0..REAPED_PER_MAP {
+            self.reap(false);
+        }
         loop {
             let Some(offset) = self.window.take(len) else {
                 if self.evict() {
@@ -508,7 +522,7 @@ impl MemoryStore {
         if self.doomed.is_empty() && !self.retire() {
             return false;
         }
-        self.reap();
+        self.reap(true);
         true
     }
 

@@ -245,9 +245,10 @@ impl Session {
         Ok(())
     }
 
-    /// Does some of what is left to do for VFDs that are closed. True: there is more.
-    pub fn tidy(&mut self) -> bool {
-        self.memory.reap()
+    /// Does some of what is left to do for VFDs that are closed, or only what is urgent of it
+    /// when there is no `time`. True: there is more.
+    pub fn tidy(&mut self, time: bool) -> bool {
+        self.memory.reap(time)
     }
 
     // ---- what the host side does -----------------------------------------

@@ -114,6 +114,7 @@ impl Device {
             return Turn::Idle;
         };
         let counters = Arc::clone(&self.counters);
+        let taken = self.rings.each_ref().map(|ring| ring.taken);
         let [input, output] = [(QUEUE_IN, input), (QUEUE_OUT, output)].map(|(queue, vring)| {
             let state = std::mem::take(&mut self.rings[queue]);
             Ring::new(vring, mem, &counters[queue], (stops, epoch), state)
@@ -135,8 +136,10 @@ impl Device {
         });
         input.publish();
         output.publish();
-        self.rings = [input.into_state(), output.into_state()];
-        let untidy = self.session.tidy();
+        self.rings = [input, output].map(Ring::into_state);
+        let busy = taken != self.rings.each_ref().map(|ring| ring.taken);
+        // Not while there is something better to do.
+        let untidy = self.session.tidy(!busy);
         match (requests, messages) {
             (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
             _ if untidy => Turn::Again,
@@ -149,7 +152,7 @@ impl Device {
     pub fn turn_without_rings(&mut self) -> Turn {
         self.session.set_reading(false);
         self.session.poll();
-        if self.session.tidy() {
+        if self.session.tidy(true) {
             Turn::Again
         } else {
             Turn::Idle

@@ -154,6 +154,8 @@ pub struct Frontend {
     queues: [Queue; 2],
     pub maps: Arc<Maps>,
     pub features: Features,
+    /// What the device offered.
+    pub offered: Features,
     /// Replies to requests that were waited for out of order: head → reply.
     replies: Vec<(u32, Vec<u8>)>,
 }
@@ -269,6 +271,7 @@ impl Frontend {
             queues: [queue(), queue()],
             maps,
             features,
+            offered: Features::from_bits_truncate(offered),
             replies: Vec::new(),
         })
     }
