@@ -64,3 +64,14 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Only this finds options of one task that stand in the way of each other.
+    #[test]
+    fn options_fit_together() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     fuzz_time: u32,
     #[command(flatten)]
-    vms: vms::Args,
+    vms: vms::VmArgs,
 }
 
 /// A part of the tests, cheap ones first.

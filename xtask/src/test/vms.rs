@@ -13,7 +13,7 @@ use crate::vm::{self, Accel, Image};
 
 /// Options of the tests in virtual machines.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct VmArgs {
     /// In virtual machines, run the tests that take long, too
     #[arg(long)]
     all: bool,
@@ -33,7 +33,7 @@ const THREADS: &str = "--test-threads=1";
 const IMAGES: [Image; 3] = [Image::Compositor, Image::App, Image::Bare];
 
 /// Makes the images, and runs the tests.
-pub(super) fn run(report: &mut Report, args: &Args, filter: Option<&str>) -> Result<()> {
+pub(super) fn run(report: &mut Report, args: &VmArgs, filter: Option<&str>) -> Result<()> {
     let mut images = IMAGES.to_vec();
     if args.shell {
         images.push(Image::CompositorDebug);
