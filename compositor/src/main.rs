@@ -8,8 +8,9 @@ use calloop::signals::{Signal, Signals};
 use clap::Parser;
 use sd_notify::NotifyState;
 use virtio_wl::program;
+use virtio_wl_compositor::DisplayLost;
 use virtio_wl_compositor::args::{Args, Command, ServerArgs};
-use virtio_wl_compositor::config::Config;
+use virtio_wl_compositor::config::{Config, Display};
 use virtio_wl_compositor::control::{self, ctl};
 use virtio_wl_compositor::run::run;
 use virtio_wl_compositor::state::Compositor;
@@ -17,12 +18,23 @@ use virtio_wl_compositor::state::Compositor;
 /// Smithay tells of every seat and output at `info`, of which each VM has its own.
 const DEFAULT_LOG: &str = "info,smithay=warn";
 
+/// Exit status when the display cannot be used, or not any more. 1 is any other
+/// failure, 2 a wrong command line.
+const NO_DISPLAY: u8 = 3;
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    program::exit_code(match args.command {
+    let result = match args.command {
         Some(Command::Ctl(args)) => ctl::run(args, &mut io::stdout().lock()),
         None => serve(args.server),
-    })
+    };
+    let lost = |error: &anyhow::Error| error.is::<DisplayLost>();
+    let no_display = result.as_ref().is_err_and(lost);
+    let code = program::exit_code(result);
+    match no_display {
+        true => ExitCode::from(NO_DISPLAY),
+        false => code,
+    }
 }
 
 fn serve(args: ServerArgs) -> anyhow::Result<()> {
@@ -34,12 +46,34 @@ fn serve(args: ServerArgs) -> anyhow::Result<()> {
             control::listen(compositor, path)
                 .with_context(|| format!("cannot make the control socket {}", path.display()))?;
         }
-        // All sockets listen. A failure means that nobody waits for the word.
-        if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-            tracing::warn!(%error, "the service manager cannot be told of being ready");
+        match config.display {
+            // All sockets listen; VMs can connect once the host is there.
+            Display::Headless { .. } => notify_ready(),
+            // The screen is there; a machine without VMs to show is not ready.
+            Display::Kms { .. } => when_listening(compositor),
         }
         Ok(())
     })
+}
+
+fn when_listening(compositor: &mut Compositor) {
+    let look = |compositor: &mut Compositor| {
+        let listening = compositor.is_listening();
+        if listening {
+            notify_ready();
+        }
+        !listening
+    };
+    if look(compositor) {
+        compositor.watch(Box::new(look));
+    }
+}
+
+fn notify_ready() {
+    // A failure means that nobody waits for the word.
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        tracing::warn!(%error, "the service manager cannot be told of being ready");
+    }
 }
 
 /// SIGTERM and SIGINT end the loop like `ctl quit`: everything is torn down in

@@ -11,6 +11,7 @@ mod draw;
 mod turn;
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::Context;
 use calloop::{LoopHandle, LoopSignal};
@@ -80,6 +81,19 @@ pub struct WindowInfo {
     pub focused: bool,
     /// Window or popup.
     pub kind: WindowKind,
+}
+
+/// A VM as the control socket describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmInfo {
+    /// Which VM.
+    pub id: VmId,
+    /// Its name.
+    pub name: VmName,
+    /// Its connections.
+    pub clients: usize,
+    /// Processor time spent on its requests.
+    pub busy: Duration,
 }
 
 /// What a [`WindowInfo`] describes.
@@ -175,9 +189,13 @@ impl Compositor {
     }
 
     /// The VMs that have a connection, by id.
-    pub fn vms(&self) -> Vec<(VmId, VmName)> {
-        let connected = self.vms.connected();
-        connected.map(|(id, name)| (id, name.clone())).collect()
+    pub fn vms(&self) -> Vec<VmInfo> {
+        self.vms.connected().collect()
+    }
+
+    /// Width and height of the screen in pixels.
+    pub fn screen(&self) -> Size {
+        self.core.monitor().size()
     }
 
     /// The monitor's picture as of the last completed frame.
@@ -204,6 +222,11 @@ impl Compositor {
         }
         // A key that moves a window or a focus is seen in the next frame.
         self.damaged = true;
+    }
+
+    /// True if VMs can connect, as far as they are to.
+    pub fn is_listening(&self) -> bool {
+        self.host.as_ref().is_none_or(Host::is_listening)
     }
 
     /// Frames drawn so far.

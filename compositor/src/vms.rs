@@ -1,7 +1,7 @@
 //! The VMs that are known, and their clients' connections.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use calloop::RegistrationToken;
 
@@ -9,6 +9,7 @@ use crate::bridge::LinkId;
 use crate::core::{Size, VmId};
 use crate::label::{Colour, VmName};
 use crate::share::{self, Share};
+use crate::state::VmInfo;
 use crate::vm::{Vm, VmEvent};
 
 /// Clients of one VM at a time. A full desktop session has about forty.
@@ -37,6 +38,8 @@ pub(crate) struct Entry {
     pub(crate) dirty: bool,
     idle_since: u64,
     share: Share,
+    /// Processor time spent on it.
+    busy: Duration,
     /// Its connections are not read at present.
     paused: bool,
 }
@@ -48,6 +51,7 @@ impl Entry {
         let start = share::processor_time();
         let events = self.vm.dispatch();
         let spent = share::processor_time().saturating_sub(start);
+        self.busy = self.busy.saturating_add(spent);
         (events, self.share.charge(spent, Instant::now()))
     }
 }
@@ -87,6 +91,7 @@ impl Vms {
                 dirty: true,
                 idle_since: self.clock,
                 share: Share::default(),
+                busy: Duration::ZERO,
                 paused: false,
             }),
         };
@@ -157,9 +162,14 @@ impl Vms {
     }
 
     /// The VMs that have a connection.
-    pub(crate) fn connected(&self) -> impl Iterator<Item = (VmId, &VmName)> {
+    pub(crate) fn connected(&self) -> impl Iterator<Item = VmInfo> {
         let connected = self.entries.iter().filter(|(_, e)| !e.links.is_empty());
-        connected.map(|(id, entry)| (*id, entry.vm.name()))
+        connected.map(|(id, entry)| VmInfo {
+            id: *id,
+            name: entry.vm.name().clone(),
+            clients: entry.links.len(),
+            busy: entry.busy,
+        })
     }
 
     /// True if a client of any VM waits for a frame.

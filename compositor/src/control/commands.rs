@@ -41,20 +41,21 @@ fn error(message: impl ToString) -> Reply {
 }
 
 fn stats(compositor: &Compositor) -> Stats {
-    let toplevels = compositor
-        .windows()
-        .into_iter()
-        .filter(|w| w.kind == WindowKind::Toplevel);
-    let vms = compositor.vms().into_iter();
+    let mut toplevels = compositor.windows();
+    toplevels.retain(|window| window.kind == WindowKind::Toplevel);
+    let vms = compositor.vms().into_iter().map(|vm| VmStats {
+        id: vm.id.0,
+        name: vm.name.to_string(),
+        clients: vm.clients,
+        windows: toplevels.iter().filter(|w| w.id.vm == vm.id).count(),
+        busy_ms: vm.busy.as_millis().try_into().unwrap_or(u64::MAX),
+    });
+    let size = compositor.screen();
     Stats {
         frames: compositor.frames(),
-        windows: toplevels.count(),
-        vms: vms
-            .map(|(id, name)| VmStats {
-                id: id.0,
-                name: name.to_string(),
-            })
-            .collect(),
+        windows: toplevels.len(),
+        screen: (size.w.unsigned_abs(), size.h.unsigned_abs()),
+        vms: vms.collect(),
     }
 }
 

@@ -194,6 +194,8 @@ pub struct Stats {
     pub frames: u64,
     /// Mapped windows, popups not counted.
     pub windows: usize,
+    /// Width and height of the screen in pixels.
+    pub screen: (u32, u32),
     /// VMs with a connection.
     pub vms: Vec<VmStats>,
 }
@@ -205,4 +207,10 @@ pub struct VmStats {
     pub id: u64,
     /// Name given by the host.
     pub name: String,
+    /// Its connections.
+    pub clients: usize,
+    /// Its mapped windows, popups not counted.
+    pub windows: usize,
+    /// Processor time spent on its requests, in milliseconds.
+    pub busy_ms: u64,
 }

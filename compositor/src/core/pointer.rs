@@ -68,6 +68,18 @@ impl Core {
         }
     }
 
+    /// Edges of a window that are dragged, or that a press here would drag.
+    pub fn grip(&self) -> Edges {
+        match self.pointer.bound {
+            Bound::Resize(_, edges) => edges,
+            Bound::Free => match self.pick() {
+                Some((_, Part::Border(edges))) => edges,
+                _ => Edges::default(),
+            },
+            Bound::Client(_) | Bound::Nobody | Bound::Move(_) => Edges::default(),
+        }
+    }
+
     /// A button went down or up.
     pub fn button(&mut self, code: u32, pressed: bool) {
         if pressed {

@@ -223,6 +223,53 @@ fn test_popup_takes_the_pointer_before_the_window_below() {
 }
 
 /// One thing that can happen to the core.
+#[test]
+fn test_a_smaller_monitor_leaves_windows_where_they_can_be_grabbed() {
+    let (near, far) = (id(1, 1), id(2, 1));
+    let mut core = core_with(&[(near, Size::new(300, 200)), (far, Size::new(900, 600))]);
+    let before = core.window(near).unwrap().frame();
+    core.motion(PointF::new(1279.0, 719.0));
+    core.set_monitor(Size::new(320, 240));
+    let monitor = core.monitor();
+    assert_eq!(monitor, Rect::new(0, 0, 320, 240));
+    assert_eq!(core.window(near).unwrap().frame(), before, "it fits");
+    let frame = core.window(far).unwrap().frame();
+    let seen = frame.intersection(monitor).unwrap();
+    assert!(seen.w >= KEEP_VISIBLE && frame.y >= 0, "{frame:?}");
+    assert_eq!(core.pointer(), PointF::new(319.0, 239.0));
+    let areas = core.take_effects();
+    let told = |window: WindowId| {
+        let mut areas = areas.iter();
+        areas.any(|e| matches!(e, Effect::WorkArea { window: w, .. } if *w == window))
+    };
+    assert!(told(near) && told(far), "popups have another room");
+}
+
+#[test]
+fn test_borders_say_which_edges_they_drag() {
+    let a = id(1, 1);
+    let mut core = core_with(&[(a, Size::new(300, 200))]);
+    let frame = core.window(a).unwrap().frame();
+    let right = PointF::new(f64::from(frame.right() - 1), f64::from(frame.bottom() - 60));
+    core.motion(right);
+    let edges = Edges {
+        right: true,
+        ..Edges::default()
+    };
+    assert_eq!(core.grip(), edges);
+    core.button(LEFT, true);
+    core.motion(PointF::new(600.0, 600.0));
+    assert_eq!(
+        core.grip(),
+        edges,
+        "while it is dragged, wherever the pointer is"
+    );
+    core.button(LEFT, false);
+    assert_eq!(core.grip(), Edges::default());
+    core.motion(middle(content(&core, a)));
+    assert_eq!(core.grip(), Edges::default());
+}
+
 #[derive(Debug, Clone)]
 enum Op {
     Map(WindowId, Size),
@@ -236,6 +283,7 @@ enum Op {
     Key(u32, bool),
     Axis(i32, i32),
     Corner(WindowId),
+    Monitor(Size),
 }
 
 fn any_id() -> impl Strategy<Value = WindowId> {
@@ -273,6 +321,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => (0..3u32, any::<bool>()).prop_map(|(code, down)| Op::Key(code, down)),
         1 => (-240..240i32, -240..240i32).prop_map(|(h, v)| Op::Axis(h, v)),
         1 => any_id().prop_map(Op::Corner),
+        1 => (64..4000, 64..4000).prop_map(|(w, h)| Op::Monitor(Size::new(w, h))),
     ]
 }
 
@@ -289,6 +338,7 @@ fn apply(core: &mut Core, op: Op) {
         Op::Key(code, pressed) => core.key(code, pressed),
         Op::Axis(horizontal, vertical) => core.axis(horizontal, vertical),
         Op::Corner(id) => core.move_to_corner(id),
+        Op::Monitor(size) => core.set_monitor(size),
     }
 }
 

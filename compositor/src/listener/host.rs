@@ -61,6 +61,7 @@ fn connect(compositor: &mut Compositor) {
         Ok(()) => {
             tracing::info!(context = %host.context, "listening for virtual machines");
             host.pause = FIRST_PAUSE;
+            compositor.changed = true;
         }
         Err(error) => {
             // Once per absence, not once per try.
@@ -102,6 +103,11 @@ fn after(
 }
 
 impl Host {
+    /// True if connections of VMs are announced to us.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listener.is_some()
+    }
+
     fn try_connect(&mut self, handle: &LoopHandle<'static, Compositor>) -> anyhow::Result<()> {
         let device = match &self.device {
             Some((device, _)) => device.clone(),

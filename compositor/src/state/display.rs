@@ -15,14 +15,16 @@ impl Compositor {
             }
             Err(BackendError::Lost(lost)) => return self.fail(lost),
         }
+        self.damaged = true;
         let size = self.backend.size();
+        if size == self.screen() {
+            return;
+        }
         self.core.set_monitor(size);
         for (_, entry) in self.vms.iter_mut() {
             entry.dirty = true;
             entry.vm.set_monitor(size);
         }
-        self.damaged = true;
-        self.changed = true;
     }
 
     /// Nothing can be shown any more: the loop ends with this as its error.

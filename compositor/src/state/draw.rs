@@ -45,7 +45,7 @@ impl Compositor {
         let (core, vms, art) = (&self.core, &self.vms, &mut self.art);
         art.keep(|id| core.window(id).is_some());
         if let Some(cursor) = self.cursor.as_ref().filter(|_| self.pointed) {
-            out.push(cursor.element(core.pointer().pixel()));
+            out.push(cursor.element(core.pointer().pixel(), core.grip()));
         }
         for window in core.windows() {
             let id = window.id();

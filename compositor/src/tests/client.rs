@@ -43,6 +43,7 @@ pub(super) struct State {
     pub(super) bound: Option<Bound>,
     pub(super) keyboard: Vec<wl_keyboard::Event>,
     pub(super) pointer: Vec<wl_pointer::Event>,
+    pub(super) output: Vec<wl_output::Event>,
     pub(super) data_device: Vec<wl_data_device::Event>,
     pub(super) offers: HashMap<ObjectId, (wl_data_offer::WlDataOffer, Vec<String>)>,
     pub(super) data_source: Vec<wl_data_source::Event>,
@@ -328,6 +329,7 @@ listen! { State:
             state.offers.entry(object.id()).or_insert_with(offer).1.push(mime_type);
         }
     };
+    wl_output::WlOutput => |state, _, event| state.output.push(event);
     wl_data_device::WlDataDevice => |state, _, event| state.data_device.push(event), creates [
         wl_data_device::EVT_DATA_OFFER_OPCODE => (wl_data_offer::WlDataOffer, ()),
     ];
@@ -341,7 +343,6 @@ delegate_noop!(State: ignore wl_shm::WlShm);
 delegate_noop!(State: ignore wl_shm_pool::WlShmPool);
 delegate_noop!(State: ignore wl_seat::WlSeat);
 delegate_noop!(State: ignore wl_touch::WlTouch);
-delegate_noop!(State: ignore wl_output::WlOutput);
 delegate_noop!(State: ignore wl_data_device_manager::WlDataDeviceManager);
 delegate_noop!(State: ignore wp_viewporter::WpViewporter);
 delegate_noop!(State: ignore wp_viewport::WpViewport);

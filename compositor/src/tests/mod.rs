@@ -18,5 +18,6 @@ mod floods;
 mod input;
 mod lifecycle;
 mod malformed;
+mod monitor;
 mod popups;
 mod windows;

@@ -157,7 +157,7 @@ impl Vm {
 
     /// The monitor has another size now.
     pub(crate) fn set_monitor(&mut self, size: Size) {
-        self.state.output.resize(size);
+        self.state.set_monitor(size);
     }
 
     /// Asks a window to take another size.

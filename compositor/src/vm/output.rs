@@ -5,6 +5,7 @@ use smithay::output::{Mode, Output, PhysicalProperties, Scale, Subpixel};
 use smithay::reexports::wayland_server::DisplayHandle;
 use smithay::utils::Transform;
 
+use super::event::VmEvent;
 use super::state::VmState;
 use crate::core::Size;
 
@@ -40,7 +41,7 @@ impl VmOutput {
     }
 
     /// Tells all clients of another size.
-    pub(super) fn resize(&self, size: Size) {
+    fn resize(&self, size: Size) {
         let before = self.output.current_mode();
         let now = mode(size);
         self.output
@@ -49,6 +50,15 @@ impl VmOutput {
         if let Some(before) = before.filter(|before| *before != now) {
             self.output.delete_mode(before);
         }
+    }
+}
+
+impl VmState {
+    /// The monitor has another size. Windows that fill it are to fill it again.
+    pub(super) fn set_monitor(&mut self, size: Size) {
+        self.output.resize(size);
+        let filling = self.windows.filling().into_iter();
+        self.outbox.extend(filling.map(|key| VmEvent::Fill { key }));
     }
 }
 

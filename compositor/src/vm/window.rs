@@ -84,6 +84,19 @@ impl Windows {
             .map(|(key, _)| *key)
     }
 
+    /// Those that fill the monitor.
+    pub(super) fn filling(&self) -> Vec<WindowKey> {
+        let fills = |toplevel: &&Toplevel| {
+            toplevel.surface.with_pending_state(|state| {
+                state.states.contains(xdg_toplevel::State::Fullscreen)
+                    || state.states.contains(xdg_toplevel::State::Maximized)
+            })
+        };
+        let toplevels = self.toplevels.iter();
+        let filling = toplevels.filter(|(_, toplevel)| fills(toplevel));
+        filling.map(|(key, _)| *key).collect()
+    }
+
     pub(super) fn popup_count(&self) -> usize {
         self.popups.len()
     }
