@@ -1,8 +1,12 @@
 //! Builds the loop and runs it until told to stop.
 
+use std::env;
+use std::path::PathBuf;
+
 use anyhow::Context;
 use calloop::EventLoop;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{AccessFlags, access};
 
 use crate::backend::{Headless, kms::Kms};
 use crate::config::{Config, Display};
@@ -20,6 +24,7 @@ pub fn run(
     setup: impl FnOnce(&mut Compositor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     raise_file_limit();
+    check_keymap_directory();
     let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
     let mut compositor = compositor(&event_loop, config)?;
     setup(&mut compositor)?;
@@ -71,5 +76,18 @@ fn raise_file_limit() {
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Clients that know no sealed keymaps (`wl_keyboard` below version 7) get a file
+/// of their own, which Smithay makes here. Where it cannot, they hear no key.
+fn check_keymap_directory() {
+    let directory = env::var_os("XDG_RUNTIME_DIR").map_or_else(env::temp_dir, PathBuf::from);
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    if let Err(error) = access(&directory, rights) {
+        tracing::warn!(
+            directory = %directory.display(), %error,
+            "no keymap can be made for older clients, which will hear no key; set XDG_RUNTIME_DIR"
+        );
     }
 }
