@@ -4,26 +4,29 @@ use std::fs;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 /// Sends a signal to all processes of the session that `leader` leads.
 ///
-/// The leader's own process group gets it in one step; a shell with job control has made further
-/// groups in its session, which are found in /proc.
+/// Group by group, as a group gets it in one step, which a process that forks meanwhile cannot slip
+/// through. There is the leader's own, and those that a shell with job control has made, which are
+/// found in /proc.
 ///
 /// # Errors
 /// `ESRCH` when there is no such process.
 pub(crate) fn signal_session(leader: Pid, signal: Signal) -> nix::Result<()> {
     let result = killpg(leader, signal);
-    let mut others = 0;
-    for process in
-        processes().filter(|process| process.session == leader && process.group != leader)
-    {
-        if kill(process.pid, signal).is_ok() {
-            others += 1;
-        }
-    }
+    let mut groups: Vec<Pid> = processes()
+        .filter(|process| process.session == leader && process.group != leader)
+        .map(|process| process.group)
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let others = groups
+        .into_iter()
+        .filter(|&group| killpg(group, signal).is_ok())
+        .count();
     if others > 0 { Ok(()) } else { result }
 }
 
@@ -38,7 +41,6 @@ pub(crate) fn by_number(number: i32) -> nix::Result<Signal> {
 /// A process, as /proc shows it.
 #[derive(Debug, PartialEq, Eq)]
 struct Process {
-    pid: Pid,
     group: Pid,
     session: Pid,
 }
@@ -61,8 +63,7 @@ fn processes() -> impl Iterator<Item = Process> {
 
 /// `pid (name) state ppid group session ...`; the name may contain anything.
 fn parse_stat(stat: &str) -> Option<Process> {
-    let (pid, rest) = stat.split_once(' ')?;
-    let (_, rest) = rest.rsplit_once(") ")?;
+    let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ').skip(2);
     let mut next = || {
         fields
@@ -72,7 +73,6 @@ fn parse_stat(stat: &str) -> Option<Process> {
             .map(Pid::from_raw)
     };
     Some(Process {
-        pid: Pid::from_raw(pid.parse().ok()?),
         group: next()?,
         session: next()?,
     })

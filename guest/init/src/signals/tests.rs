@@ -7,7 +7,6 @@ use super::{Process, by_number, parse_stat};
 #[test]
 fn stat_lines() {
     let process = Process {
-        pid: Pid::from_raw(7),
         group: Pid::from_raw(5),
         session: Pid::from_raw(3),
     };
