@@ -5,13 +5,9 @@ mod common;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 
-use common::{Daemon, Frontend, OwnedEvent, accept, memfd, recv_fds, send_fds};
-use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdFlags, VfdId};
+use common::{Daemon, Frontend, OwnedEvent, accept, id, memfd, recv_fds, send_fds};
+use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdFlags};
 use vm_memory::{Bytes, GuestAddress};
-
-fn id(raw: u32) -> VfdId {
-    VfdId::new(raw).unwrap()
-}
 
 fn connect(frontend: &mut Frontend, raw: u32, name: &str) -> Response {
     frontend.request(&Request::NewContext {

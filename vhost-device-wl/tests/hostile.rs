@@ -8,34 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use common::{
-    Daemon, Frontend, INDIRECT, NEXT, OUT, OUT_BUFFERS, OwnedEvent, PATIENCE, RING, WRITE, accept,
+    Daemon, Frontend, INDIRECT, NEXT, OUT, OUT_BUFFERS, OwnedEvent, RING, WRITE, accept, id,
     send_fds,
 };
-use virtio_wl::host::control::{Client, List};
-use virtio_wl::wire::{ContextName, Features, Request, Response, VfdFlags, VfdId};
+use virtio_wl::wire::{Request, Response, VfdFlags};
 use vm_memory::{Bytes, GuestAddress};
 
 /// Where the reply of a hand-made chain goes.
 const REPLY: u64 = OUT_BUFFERS + 0x3_0000;
-
-fn id(raw: u32) -> VfdId {
-    VfdId::new(raw).unwrap()
-}
-
-fn connect(guest: &mut Frontend, raw: u32) -> Response {
-    guest.request(&Request::NewContext {
-        id: id(raw),
-        name: ContextName::DEFAULT,
-    })
-}
-
-fn send(guest: &mut Frontend, raw: u32, data: &[u8]) -> Response {
-    guest.request(&Request::Send {
-        id: id(raw),
-        vfds: vec![],
-        data,
-    })
-}
 
 /// The device still answers this guest.
 fn still_works(guest: &mut Frontend) {
@@ -152,7 +132,7 @@ fn garbage_requests_are_answered() {
     let daemon = Daemon::start(&["--wayland-sock", "DIR/wl"]);
     let listener = daemon.listen("wl");
     let mut guest = daemon.frontend();
-    connect(&mut guest, 1);
+    guest.open(1);
     let _peer = accept(&listener);
     let mut state = 0x1234_5678_9abc_def0_u64;
     let mut random = move || {
@@ -192,7 +172,7 @@ fn an_index_that_jumps_disables_its_ring_until_it_is_set_up_again() {
     let daemon = Daemon::start(&["--wayland-sock", "DIR/wl"]);
     let listener = daemon.listen("wl");
     let mut guest = daemon.frontend();
-    connect(&mut guest, 1);
+    guest.open(1);
     let mut peer = accept(&listener);
     guest.set_avail_index(OUT, 40_000);
     guest.kick(OUT);
@@ -203,7 +183,7 @@ fn an_index_that_jumps_disables_its_ring_until_it_is_set_up_again() {
         OwnedEvent::Recv(1, vec![], b"still".to_vec())
     );
     guest.reboot();
-    assert!(matches!(connect(&mut guest, 1), Response::VfdNew(_)));
+    assert!(matches!(guest.open(1), Response::VfdNew(_)));
 }
 
 #[test]
@@ -211,7 +191,7 @@ fn one_bad_guest_does_not_touch_its_neighbour() {
     let daemon = Daemon::start(&["--wayland-sock", "DIR/wl", "--max-frontends", "3"]);
     let listener = daemon.listen("wl");
     let mut good = daemon.frontend();
-    connect(&mut good, 1);
+    good.open(1);
     let mut peer = accept(&listener);
     let mut bad = daemon.frontend();
     bad.set_avail_index(OUT, 30_000);
@@ -219,7 +199,7 @@ fn one_bad_guest_does_not_touch_its_neighbour() {
     // And one that says nothing at all, or nonsense, on the vhost-user socket.
     let _silent = UnixStream::connect(daemon.path("device")).unwrap();
     for _ in 0..20 {
-        assert_eq!(send(&mut good, 1, b"ping"), Response::Ok);
+        assert_eq!(good.send(1, b"ping"), Response::Ok);
         peer.read_exact(&mut [0; 4]).unwrap();
         peer.write_all(b"pong").unwrap();
         assert_eq!(
@@ -230,160 +210,7 @@ fn one_bad_guest_does_not_touch_its_neighbour() {
     drop(bad);
     let mut nonsense = UnixStream::connect(daemon.path("device")).unwrap();
     let _ = nonsense.write_all(&[0xff; 4096]);
-    assert_eq!(send(&mut good, 1, b"ping"), Response::Ok);
-}
-
-#[test]
-fn a_vfd_that_nobody_reads_stalls_no_other() {
-    // Without credit, as an old driver.
-    let features = Features::TRANS_FLAGS | Features::USE_SHMEM;
-    let daemon = Daemon::start(&["--wayland-sock", "DIR/wl"]);
-    let listener = daemon.listen("wl");
-    let mut guest = Frontend::with_features(&daemon.path("device"), features);
-    connect(&mut guest, 1);
-    let neglected = accept(&listener);
-    connect(&mut guest, 2);
-    let mut lively = accept(&listener);
-    // More than all buffers can hold, for a reader that never comes.
-    neglected.set_nonblocking(true).unwrap();
-    let mut held = Vec::new();
-    let chunk = [7; 3968];
-    // It stops at half of the buffers.
-    while held.len() < 128 {
-        let _ = (&neglected).write(&chunk);
-        let (head, bytes) = guest.receive_raw();
-        assert!(matches!(
-            OwnedEvent::parse(&bytes, features),
-            OwnedEvent::Recv(1, _, _)
-        ));
-        held.push(head);
-    }
-    while (&neglected).write(&chunk).is_ok() {}
-    for _ in 0..500 {
-        lively.write_all(b"tick").unwrap();
-        loop {
-            let (head, bytes) = guest.receive_raw();
-            match OwnedEvent::parse(&bytes, features) {
-                OwnedEvent::Recv(2, _, data) => {
-                    assert_eq!(data, b"tick");
-                    guest.give_back(head);
-                    break;
-                }
-                OwnedEvent::Recv(1, _, _) => held.push(head),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-    assert!(held.len() <= 128, "{} buffers are held", held.len());
-    // The reader comes after all: it goes on where it was.
-    let before = held.len();
-    for head in held.drain(..) {
-        guest.give_back(head);
-    }
-    for _ in 0..before / 4 {
-        assert!(matches!(guest.receive(), OwnedEvent::Recv(1, _, _)));
-    }
-}
-
-#[test]
-fn a_driver_with_credit_gets_no_more_than_it_granted() {
-    let features = common::FEATURES | Features::CREDIT;
-    let daemon = Daemon::start(&["--wayland-sock", "DIR/wl"]);
-    let listener = daemon.listen("wl");
-    let mut guest = Frontend::with_features(&daemon.path("device"), features);
-    connect(&mut guest, 1);
-    let mut peer = accept(&listener);
-    let total = 600 * 1024;
-    let writer = std::thread::spawn(move || {
-        peer.write_all(&vec![1; total]).unwrap();
-        peer
-    });
-    let initial = virtio_wl::limits::INITIAL_CREDIT as usize;
-    let mut got = 0;
-    while got < initial {
-        let OwnedEvent::Recv(1, _, data) = guest.receive() else {
-            panic!()
-        };
-        got += data.len();
-    }
-    // Nothing more comes: there is no event for that, only time.
-    assert!(guest.try_receive_raw(Duration::from_millis(200)).is_none());
-    assert!(got < initial + 3968, "{got}");
-    let credit = Request::Credit {
-        id: id(1),
-        units: u32::try_from(got).unwrap(),
-    };
-    assert_eq!(guest.request(&credit), Response::Ok);
-    while got < total {
-        let OwnedEvent::Recv(1, _, data) = guest.receive() else {
-            panic!()
-        };
-        got += data.len();
-        if got > 2 * initial {
-            let units = u32::try_from(data.len()).unwrap();
-            assert_eq!(
-                guest.request(&Request::Credit { id: id(1), units }),
-                Response::Ok
-            );
-        }
-    }
-    drop(writer.join().unwrap());
-    assert_eq!(guest.receive(), OwnedEvent::Hup(1));
-    let unknown = Request::Credit {
-        id: id(9),
-        units: 1,
-    };
-    assert_eq!(guest.request(&unknown), Response::InvalidId);
-}
-
-#[test]
-fn a_peer_that_never_reads_is_cut_off_at_a_bound_and_stalls_nobody() {
-    let daemon = Daemon::start(&["--wayland-sock", "DIR/wl", "--control", "DIR/control"]);
-    let listener = daemon.listen("wl");
-    let mut guest = daemon.frontend();
-    connect(&mut guest, 1);
-    let stuck = accept(&listener);
-    connect(&mut guest, 2);
-    let mut lively = accept(&listener);
-    let data = [9; 3968];
-    let mut taken = 0;
-    while send(&mut guest, 1, &data) == Response::Ok {
-        taken += data.len();
-        assert!(taken < 8 << 20, "there is no bound");
-        if taken % (100 * data.len()) == 0 {
-            assert_eq!(send(&mut guest, 2, b"ok"), Response::Ok);
-            lively.read_exact(&mut [0; 2]).unwrap();
-        }
-    }
-    assert!(taken >= 1 << 20, "cut off after {taken} bytes");
-    assert_eq!(guest.receive(), OwnedEvent::Hup(1));
-    assert_eq!(send(&mut guest, 1, &data), Response::InvalidType);
-    assert_eq!(send(&mut guest, 2, b"ok"), Response::Ok);
-    let mut control = Client::connect(&daemon.path("control")).unwrap();
-    let totals = control
-        .call(List::default(), None, PATIENCE)
-        .unwrap()
-        .totals;
-    assert_eq!(totals.queued_bytes, 0);
-    drop(stuck);
-}
-
-#[test]
-fn what_a_slow_peer_did_not_take_arrives_later_in_order() {
-    let daemon = Daemon::start(&["--wayland-sock", "DIR/wl"]);
-    let listener = daemon.listen("wl");
-    let mut guest = daemon.frontend();
-    connect(&mut guest, 1);
-    let mut peer = accept(&listener);
-    let mut expected = Vec::new();
-    for i in 0..200_u32 {
-        let data = vec![i as u8; 3968];
-        assert_eq!(send(&mut guest, 1, &data), Response::Ok);
-        expected.extend(data);
-    }
-    let mut got = vec![0; expected.len()];
-    peer.read_exact(&mut got).unwrap();
-    assert!(got == expected);
+    assert_eq!(good.send(1, b"ping"), Response::Ok);
 }
 
 #[test]
@@ -399,7 +226,7 @@ fn quotas_hold_and_memory_counts_until_its_last_holder_is_gone() {
     let daemon = Daemon::start(&options);
     let listener = daemon.listen("wl");
     let mut guest = daemon.frontend();
-    connect(&mut guest, 1);
+    guest.open(1);
     let peer = accept(&listener);
     let memory = |guest: &mut Frontend, raw, size| {
         guest.request(&Request::NewMemory {
@@ -426,7 +253,7 @@ fn quotas_hold_and_memory_counts_until_its_last_holder_is_gone() {
     assert_eq!(guest.request(&Request::Close { id: id(3) }), Response::Ok);
 
     let mut opened = 0;
-    while matches!(connect(&mut guest, 100 + opened), Response::VfdNew(_)) {
+    while matches!(guest.open(100 + opened), Response::VfdNew(_)) {
         opened += 1;
         assert!(opened < 30);
     }
@@ -457,7 +284,7 @@ fn nothing_leaks_over_a_thousand_connections() {
     let listener = daemon.listen("wl");
     let mut guest = daemon.frontend();
     let cycle = |guest: &mut Frontend| {
-        connect(guest, 1);
+        guest.open(1);
         let peer = accept(&listener);
         let (reader, writer) = nix::unistd::pipe().unwrap();
         let memory = common::memfd(4096, 0);
@@ -497,7 +324,7 @@ fn a_frontend_that_comes_and_goes_leaves_nothing() {
     let listener = daemon.listen("wl");
     let visit = || {
         let mut guest = daemon.frontend();
-        connect(&mut guest, 1);
+        guest.open(1);
         let mut peer = accept(&listener);
         drop(guest);
         // It ended when the device has closed its connections.

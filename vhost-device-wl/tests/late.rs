@@ -5,16 +5,12 @@ mod common;
 use std::io::Read;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use common::{Daemon, FEATURES, Frontend, OUT, OwnedEvent, accept};
-use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdId};
+use common::{Daemon, FEATURES, Frontend, OUT, OwnedEvent, accept, id};
+use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response};
 
 /// Messages sent to the slow peer: 476 kB, far more than its socket holds and the
 /// device lets wait.
 const MESSAGES: u16 = 120;
-
-fn id(raw: u32) -> VfdId {
-    VfdId::new(raw).unwrap()
-}
 
 fn connect(guest: &mut Frontend, listener: &UnixListener, raw: u32) -> UnixStream {
     let name = ContextName::DEFAULT;

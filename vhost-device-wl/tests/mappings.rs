@@ -6,15 +6,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use common::{Daemon, FEATURES, Frontend, IN, OUT, OwnedEvent, PATIENCE, accept};
+use common::{Daemon, FEATURES, Frontend, IN, OUT, OwnedEvent, PATIENCE, accept, id};
 use virtio_wl::host::control::{Client, List};
-use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdFlags, VfdId};
+use virtio_wl::wire::{ContextName, Features, PipeDirection, Request, Response, VfdFlags};
 
 const WITH_REFRESH: Features = FEATURES.union(Features::REFRESH);
-
-fn id(raw: u32) -> VfdId {
-    VfdId::new(raw).unwrap()
-}
 
 fn memory(raw: u32) -> Request<'static> {
     let flags = VfdFlags::empty();
