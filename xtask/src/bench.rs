@@ -7,6 +7,8 @@
 //! Everything runs on one core, unless asked otherwise. On several, a wake-up of a sleeping core
 //! costs ten times one of a process on the same core, and which of both a variant meets is the
 //! scheduler's choice: the figures would be those of the placement.
+//!
+//! `--vm` measures something else, what the kernel's driver costs a guest: see [`vms`].
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +17,15 @@ use integration_tests::chain::COMPOSITOR;
 use integration_tests::process::{Command, Daemon};
 use integration_tests::{Binaries, Chain};
 
+use crate::cargo::Profile;
+use crate::vm::Accel;
 use crate::{cargo, deps};
 
+mod guest;
 mod placement;
 mod series;
 mod table;
+mod vms;
 
 use self::series::{Series, Summary};
 
@@ -29,13 +35,25 @@ pub(crate) struct Args {
     /// Turns, each with fresh processes
     #[arg(long, default_value_t = 7)]
     turns: usize,
-    /// Counted round trips per turn and variant
-    #[arg(long, default_value_t = 5000)]
-    rounds: usize,
+    /// Counted round trips per turn and variant [default: 5000; with --vm 500]
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Let the scheduler place the processes on all cores
     #[arg(long)]
     spread: bool,
+    /// In virtual machines: what the kernel's driver costs a guest
+    #[arg(long, conflicts_with_all = ["turns", "spread"])]
+    vm: bool,
+    /// With --vm: which build of our programs to measure
+    #[arg(long, value_enum, default_value_t = Profile::Release, requires = "vm")]
+    profile: Profile,
+    /// With --vm: how the guest runs whose time is not counted in instructions
+    #[arg(long, value_enum, default_value_t = Accel::Auto, requires = "vm")]
+    accel: Accel,
 }
+
+/// Counted round trips per turn and variant, unless asked otherwise.
+const ROUNDS: usize = 5000;
 
 /// The app VM whose chain is measured.
 const VM: (&str, &str) = ("work", "#c62828");
@@ -78,6 +96,10 @@ impl Variant {
 /// Builds, starts everything that is to be measured, measures, prints.
 pub(crate) fn run(args: &Args) -> Result<()> {
     ensure!(args.turns > 0, "nothing to measure: --turns is 0");
+    ensure!(args.rounds != Some(0), "nothing to measure: --rounds is 0");
+    if args.vm {
+        return vms::run(args);
+    }
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
     println!("building (release, a few minutes the first time) ...");
     let binaries = cargo::build(cargo::Profile::Release)?;
@@ -86,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         println!("everything on core {}", placement::one_core()?);
     }
-    let bench = Bench::start(binaries, args.rounds)?;
+    let bench = Bench::start(binaries, args.rounds.unwrap_or(ROUNDS))?;
     let mut series = Variant::ALL.map(|variant| Series::new(variant.name()));
     for turn in 1..=args.turns {
         println!("turn {turn} of {}", args.turns);

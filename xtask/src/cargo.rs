@@ -49,9 +49,22 @@ pub(crate) enum Profile {
 /// # Errors
 /// When the build fails.
 pub(crate) fn build(profile: Profile) -> Result<Binaries> {
+    build_with(profile, &["--workspace", "--exclude", "xtask"])
+}
+
+/// Builds the binaries of some packages only.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn build_packages(profile: Profile, packages: &[&str]) -> Result<Binaries> {
+    let names = packages.iter().flat_map(|name| ["--package", *name]);
+    build_with(profile, &names.collect::<Vec<_>>())
+}
+
+fn build_with(profile: Profile, which: &[&str]) -> Result<Binaries> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
-    command.args(["--exclude", "xtask"]);
+    command.args(["build", "--quiet", "--locked", "--bins"]);
+    command.args(which);
     if profile == Profile::Release {
         command.arg("--release");
     }

@@ -1,11 +1,13 @@
 //! The processes that `cargo xtask bench` measures, one role each.
 //!
-//! Every figure comes from a process of its own, so that no run inherits the
+//! On the host every figure comes from a process of its own, so that no run inherits the
 //! placement on cores or the warm caches of another. The result is one
-//! line of JSON; see [`timing::Summary`] for its fields.
+//! line of JSON; see [`timing::Summary`] for its fields. Inside a guest one process
+//! measures everything: see [`guest`].
 
 mod channel;
 mod counters;
+mod guest;
 mod peer;
 mod socket;
 mod sync;
@@ -27,6 +29,13 @@ struct Args {
 enum Role {
     /// Send back what arrives, for every connection to a listening socket.
     Echo {
+        /// Where to listen.
+        listen: PathBuf,
+    },
+    /// Send back what arrives on standard input, which is a socket.
+    Reflect,
+    /// Take and give bytes as each connection to a listening socket says.
+    Traffic {
         /// Where to listen.
         listen: PathBuf,
     },
@@ -63,6 +72,15 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Measure in a guest, as the lines of standard input say.
+    Guest {
+        /// Bytes of one piece of shared memory.
+        #[arg(long, default_value_t = 64 * 1024)]
+        mapping: u64,
+        /// Tell apart how long the only processor sleeps: where its time is its instructions.
+        #[arg(long)]
+        instructions: bool,
+    },
 }
 
 /// How much to measure.
@@ -85,6 +103,12 @@ struct Rounds {
 fn main() -> Result<()> {
     let (summary, output) = match Args::parse().role {
         Role::Echo { listen } => return peer::echo(&listen),
+        Role::Reflect => return peer::reflect(),
+        Role::Traffic { listen } => return peer::traffic(&listen),
+        Role::Guest {
+            mapping,
+            instructions,
+        } => return guest::run(mapping, instructions),
         Role::Relay { listen, connect } => return peer::relay(&listen, &connect),
         Role::Socket {
             connect,

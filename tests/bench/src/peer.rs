@@ -1,4 +1,5 @@
-//! The other ends: an echo, and the relay that a device is compared with.
+//! The other ends: echoes, a peer that takes and gives as it is told, and the relay that a device is
+//! compared with.
 
 use std::{
     io::{Read, Write},
@@ -19,15 +20,76 @@ const BUFFER: usize = 4096;
 pub(crate) fn echo(listen: &Path) -> Result<()> {
     let listener = bind(listen)?;
     for stream in listener.incoming() {
-        let mut stream = stream?;
-        let mut buffer = [0; BUFFER];
-        // A client that leaves ends its connection, not the echo.
-        while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
-            if stream.write_all(&buffer[..bytes]).is_err() {
-                break;
-            }
+        send_back(&stream?);
+    }
+    Ok(())
+}
+
+/// Sends back what arrives on standard input, which is a socket, until it ends.
+pub(crate) fn reflect() -> Result<()> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    send_back(&UnixStream::from(socket));
+    Ok(())
+}
+
+fn send_back(mut stream: &UnixStream) {
+    let mut buffer = [0; BUFFER];
+    // A client that leaves ends its connection, not the echo.
+    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+        if stream.write_all(&buffer[..bytes]).is_err() {
+            break;
         }
     }
+}
+
+/// Context of the peer behind [`traffic`].
+pub(crate) const TRAFFIC: &str = "traffic";
+
+/// What a client of [`traffic`] wants; it comes before the bytes it speaks of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order {
+    /// Bytes that the client will send.
+    pub(crate) to_peer: u64,
+    /// Bytes that the peer then sends.
+    pub(crate) from_peer: u64,
+}
+
+impl Order {
+    /// Bytes of an order.
+    const SIZE: usize = 16;
+
+    /// Both numbers, little-endian.
+    pub(crate) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let both = u128::from(self.to_peer) | u128::from(self.from_peer) << 64;
+        both.to_le_bytes()
+    }
+
+    fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let [low, high] = [0, 64].map(|shift| (u128::from_le_bytes(bytes) >> shift) as u64);
+        Self {
+            to_peer: low,
+            from_peer: high,
+        }
+    }
+}
+
+/// Takes and gives as it is told, one connection after the other, for ever.
+pub(crate) fn traffic(listen: &Path) -> Result<()> {
+    let listener = bind(listen)?;
+    for stream in listener.incoming() {
+        let stream = stream?;
+        // A client that leaves ends its connection, not the peer.
+        while obey(&stream).is_ok() {}
+    }
+    Ok(())
+}
+
+fn obey(mut stream: &UnixStream) -> std::io::Result<()> {
+    let mut order = [0; Order::SIZE];
+    stream.read_exact(&mut order)?;
+    let order = Order::from_bytes(order);
+    std::io::copy(&mut stream.take(order.to_peer), &mut std::io::sink())?;
+    std::io::copy(&mut std::io::repeat(1).take(order.from_peer), &mut stream)?;
     Ok(())
 }
 

@@ -37,7 +37,8 @@ pub enum Accel {
     #[default]
     Tcg,
     /// Emulated, and each instruction takes 2^`shift` ns of the guest's time: what a guest
-    /// measures is the number of instructions.
+    /// measures is the number of instructions. While all its processors sleep, its time goes on
+    /// with the host's.
     Icount {
         /// Power of two.
         shift: u8,
@@ -57,7 +58,9 @@ impl Accel {
         let words: &[&str] = match self {
             Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
             Self::Icount { shift } => {
-                let icount = format!("shift={shift},sleep=off,align=off");
+                // Without `sleep` time would jump to the guest's next timer whenever its processors
+                // sleep, be it a second from now: the wait for a device would have any length.
+                let icount = format!("shift={shift},sleep=on,align=off");
                 let words = ["-accel", "tcg,thread=single", "-cpu", "max", "-icount"];
                 return words
                     .into_iter()

@@ -11,6 +11,7 @@ use crate::cargo::{self, Profile};
 /// What runs on another system than the one it is built on: statically linked, so that the guest's C
 /// library does not matter.
 const PACKAGES: &[&str] = &[
+    "bench-peers",
     "guest-init",
     "guest-selftest",
     "sommelier-compat",

@@ -45,7 +45,7 @@ pub(crate) enum Image {
     CompositorDebug,
     /// Debian with programs, and sommelier for their windows
     App,
-    /// Init and the self-test of the kernel driver, without a disk
+    /// Init, the self-test of the kernel driver and the bench, without a disk
     Bare,
 }
 

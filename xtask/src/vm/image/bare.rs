@@ -1,4 +1,4 @@
-//! The image for tests of the kernel driver: init and the self-test.
+//! The image for tests of the kernel driver and for measuring it: init, the self-test, the bench.
 
 use anyhow::Result;
 
@@ -7,13 +7,15 @@ use super::{Contents, Inputs, base};
 /// Kernel modules, besides what they depend on.
 const MODULES: &[&str] = &["virtio_console", "virtio_wl"];
 
+/// What runs in it besides init.
+const PROGRAMS: [&str; 2] = ["virtio-wl-selftest", "bench-peers"];
+
 pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
     let mut tree = base(inputs, MODULES, &[("user", 1000)])?;
-    tree.file(
-        "usr/bin/virtio-wl-selftest",
-        0o755,
-        inputs.guest_program("virtio-wl-selftest")?,
-    );
+    for name in PROGRAMS {
+        let program = inputs.guest_program(name)?;
+        tree.file(&format!("usr/bin/{name}"), 0o755, program);
+    }
     Ok(Contents {
         initramfs: tree,
         disk: None,
