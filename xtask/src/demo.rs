@@ -6,8 +6,11 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use integration_tests::process::Daemon;
+use integration_tests::wait::{self, Deadline};
 
 use crate::cargo::{self, Profile};
 use crate::interrupt::Interrupt;
@@ -90,5 +93,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         vms::run(args, &interrupt, &mut progress)
     } else {
         embedded::run(args, &interrupt, &mut progress)
+    }
+}
+
+/// Stays until Ctrl-C; fails when one of `daemons` ends by itself.
+fn stay<'a>(daemons: impl Iterator<Item = &'a Daemon>, interrupt: &'a Interrupt) -> Result<()> {
+    /// A longer stay is not expected; it only turns an endless wait into a long one.
+    const LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+    let mut names = vec!["Ctrl-C"];
+    let mut fds = vec![interrupt.fd()];
+    for daemon in daemons {
+        names.push(daemon.name());
+        fds.push(daemon.end_fd());
+    }
+    let ready = wait::readable(&fds, Deadline::after(LIMIT))?;
+    match ready.iter().position(|ready| *ready) {
+        Some(index) if index > 0 => bail!("{} has ended by itself", names[index]),
+        _ => Ok(()),
     }
 }

@@ -1,13 +1,9 @@
 //! Without virtual machines: the daemons, and programs with the embedded driver as guests.
 
-use std::os::fd::BorrowedFd;
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use integration_tests::Chain;
 use integration_tests::chain::ChainBuilder;
 use integration_tests::process::Daemon;
-use integration_tests::wait::{self, Deadline};
 
 use super::leftovers::Before;
 use super::{Args, FOOT_CONFIG, FOOT_SCRIPT, PERSONAL, Progress, WORK};
@@ -18,8 +14,6 @@ use crate::{cargo, deps};
 const SHARED_SOCKET: &str = "wayland-0";
 /// Room for the four windows in a row.
 const SCREEN: (u32, u32) = (1360, 400);
-/// A longer --keep is not expected; it only turns an endless wait into a long one.
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs the demo and stops everything again. The programs of `personal` have a `sommelier` each,
 /// those of `work` share one `sommelier --parent`.
@@ -139,15 +133,5 @@ fn keep(
 ) -> Result<()> {
     progress.say("running until Ctrl-C");
     println!("     chain in {}", chain.paths().dir().path().display());
-    let mut names = vec!["Ctrl-C"];
-    let mut fds: Vec<BorrowedFd<'_>> = vec![interrupt.fd()];
-    for daemon in chain.daemons().chain([&programs.parent]) {
-        names.push(daemon.name());
-        fds.push(daemon.end_fd());
-    }
-    let ready = wait::readable(&fds, Deadline::after(KEEP))?;
-    match ready.iter().position(|ready| *ready) {
-        Some(index) if index > 0 => bail!("{} has ended by itself", names[index]),
-        _ => Ok(()),
-    }
+    super::stay(chain.daemons().chain([&programs.parent]), interrupt)
 }

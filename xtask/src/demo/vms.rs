@@ -1,17 +1,15 @@
 //! With real virtual machines: a compositor VM and two app VMs under QEMU.
 
-use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use integration_tests::ctl::Window;
 use integration_tests::screen::{self, Screen as _};
 use integration_tests::vm::qemu::Display;
 use integration_tests::vm::{
     Assets, Image as Guest, Program, Vm, VmChain, VmChainBuilder, VmScreen,
 };
-use integration_tests::wait::{self, Deadline};
 
 use super::leftovers::Before;
 use super::{Args, FOOT_CONFIG, FOOT_SCRIPT, PERSONAL, Progress, WORK};
@@ -25,8 +23,6 @@ const SCREEN: (u32, u32) = (1440, 800);
 const GTK_PROGRAM: &str = "gtk3-widget-factory";
 /// Where foot's configuration is in the guest.
 const CONFIG_PATH: &str = "/tmp/foot.ini";
-/// A longer --keep is not expected; it only turns an endless wait into a long one.
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// A window with text has more colours than its background, its cursor and its decorations.
 const PLAIN: usize = 16;
 /// Bytes in a MiB.
@@ -208,15 +204,5 @@ fn keep(chain: &VmChain, interrupt: &Interrupt, progress: &mut Progress) -> Resu
         );
     }
     let qemus = chain.vms().map(Vm::qemu);
-    let mut names = vec!["Ctrl-C"];
-    let mut fds: Vec<BorrowedFd<'_>> = vec![interrupt.fd()];
-    for daemon in chain.host().daemons().chain(qemus) {
-        names.push(daemon.name());
-        fds.push(daemon.end_fd());
-    }
-    let ready = wait::readable(&fds, Deadline::after(KEEP))?;
-    match ready.iter().position(|ready| *ready) {
-        Some(index) if index > 0 => bail!("{} has ended by itself", names[index]),
-        _ => Ok(()),
-    }
+    super::stay(chain.host().daemons().chain(qemus), interrupt)
 }

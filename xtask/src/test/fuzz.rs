@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use integration_tests::bin;
 
 use super::report::Report;
@@ -96,6 +96,13 @@ fn targets(cargo_fuzz: &Path) -> Result<Vec<String>> {
     let output = fuzz(cargo_fuzz, "list")
         .output()
         .context("cannot run cargo fuzz list")?;
+    ensure!(
+        output.status.success(),
+        "cargo fuzz list: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     let list = String::from_utf8(output.stdout).context("cargo fuzz list")?;
+    ensure!(!list.trim().is_empty(), "cargo fuzz list names no target");
     Ok(list.lines().map(str::to_owned).collect())
 }

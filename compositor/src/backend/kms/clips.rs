@@ -20,7 +20,7 @@ pub(super) fn clips(damage: &[Rect], screen: Size) -> Vec<Rect> {
     let mut out: Vec<Rect> = Vec::with_capacity(MAX_CLIPS + 1);
     for rect in damage.iter().filter_map(|r| r.intersection(screen)) {
         out.push(rect);
-        while let Some((a, b)) = worst_pair(&out) {
+        while let Some((a, b)) = closest_pair(&out) {
             let joined = out[a].union(out[b]);
             // `b` is behind `a`, so its removal moves nothing before it.
             out.swap_remove(b);
@@ -31,7 +31,7 @@ pub(super) fn clips(damage: &[Rect], screen: Size) -> Vec<Rect> {
 }
 
 /// The two rectangles that are best joined, if two must or should be.
-fn worst_pair(rects: &[Rect]) -> Option<(usize, usize)> {
+fn closest_pair(rects: &[Rect]) -> Option<(usize, usize)> {
     let pairs = (0..rects.len()).flat_map(|a| (a + 1..rects.len()).map(move |b| (a, b)));
     let (waste, a, b) = pairs
         .map(|(a, b)| (waste(rects[a], rects[b]), a, b))
