@@ -8,12 +8,17 @@
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "virtio_wl.h"
 
 /* Room for at least this much, so that small messages share a chunk. */
 #define WL_CHUNK_MIN	512
+/* Most buffers the device gets, however long its queue is: a megabyte. */
+#define WL_IN_MAX	256
+/* VFDs the device may have made at once; the peers it serves can make it. */
+#define WL_HOST_VFDS_MAX	65536
 
 void wl_in_callback(struct virtqueue *vq)
 {
@@ -36,8 +41,9 @@ int wl_in_fill(struct wl_dev *dev)
 	unsigned int count = 0;
 	int err = 0;
 
-	while (dev->in_vq->num_free) {
-		void *page = kmalloc(WL_IN_BUFFER, GFP_KERNEL);
+	while (dev->in_vq->num_free && count < WL_IN_MAX) {
+		/* No program shall see what lay here before. */
+		void *page = kzalloc(WL_IN_BUFFER, GFP_KERNEL);
 
 		if (!page)
 			break;
@@ -112,6 +118,10 @@ static void wl_incoming_new(struct wl_dev *dev, const struct wl_msg_new *msg,
 					     "id %#x is not the device's to choose\n", id);
 		return;
 	}
+	if (atomic_read(&dev->vfd_count) >= WL_HOST_VFDS_MAX) {
+		dev_warn_ratelimited(&dev->vdev->dev, "too many VFDs\n");
+		return;
+	}
 	vfd = wl_vfd_new(dev, GFP_KERNEL | __GFP_NOFAIL);
 	vfd->id = id;
 	vfd->flags = le32_to_cpu(msg->flags);
@@ -128,6 +138,14 @@ static void wl_incoming_new(struct wl_dev *dev, const struct wl_msg_new *msg,
 	}
 }
 
+static void wl_hang_up(struct wl_vfd *vfd)
+{
+	spin_lock(&vfd->lock);
+	vfd->hup = true;
+	spin_unlock(&vfd->lock);
+	wake_up_all(&vfd->wait);
+}
+
 static void wl_incoming_hup(struct wl_dev *dev, const struct wl_msg_id *msg,
 			    unsigned int len)
 {
@@ -138,11 +156,44 @@ static void wl_incoming_hup(struct wl_dev *dev, const struct wl_msg_id *msg,
 	vfd = wl_vfd_find(dev, le32_to_cpu(msg->id));
 	if (!vfd)
 		return;
-	spin_lock(&vfd->lock);
-	vfd->hup = true;
-	spin_unlock(&vfd->lock);
-	wake_up_all(&vfd->wait);
+	wl_hang_up(vfd);
 	wl_vfd_put(vfd);
+}
+
+/* Whether the device may send so much; it then has. */
+static bool wl_charge(struct wl_vfd *vfd, unsigned int units)
+{
+	bool may;
+
+	spin_lock(&vfd->lock);
+	may = vfd->owed < WL_CREDIT_INITIAL;
+	if (may)
+		vfd->owed += units;
+	spin_unlock(&vfd->lock);
+	return may;
+}
+
+/* Whom a message is for; NULL if for nobody any more, or if it must not be. */
+static struct wl_vfd *wl_incoming_target(struct wl_dev *dev, u32 id,
+					 unsigned int units, unsigned int count)
+{
+	struct wl_vfd *vfd = wl_vfd_find(dev, id);
+
+	if (!vfd)
+		return NULL;
+	/* Or VFDs could be queued in each other, out of everybody's reach. */
+	if (count && (vfd->id & WL_HOST_ID_BIT) && !vfd->claimed) {
+		dev_warn_ratelimited(&dev->vdev->dev,
+				     "VFDs for %#x, which nobody has\n", vfd->id);
+	} else if (dev->credit && !wl_charge(vfd, units)) {
+		dev_warn_ratelimited(&dev->vdev->dev,
+				     "more for %#x than its credit\n", vfd->id);
+		wl_hang_up(vfd);
+	} else {
+		return vfd;
+	}
+	wl_vfd_put(vfd);
+	return NULL;
 }
 
 /* The VFDs a message names that can be handed out; each only once. */
@@ -154,7 +205,8 @@ static void wl_incoming_claim(struct wl_dev *dev, struct wl_chunk *chunk,
 	u32 id;
 
 	for (i = 0; i < count; i++) {
-		id = le32_to_cpu(msg->ids[i]);
+		/* The device can still write here: looked at once. */
+		id = le32_to_cpu(READ_ONCE(msg->ids[i]));
 		vfd = wl_vfd_find(dev, id);
 		/* Only this work claims; the table keeps a reference. */
 		if (vfd)
@@ -193,21 +245,22 @@ static bool wl_append(struct wl_vfd *vfd, const u8 *data, unsigned int len)
 static bool wl_incoming_recv(struct wl_dev *dev, struct wl_msg_data *msg,
 			     unsigned int len)
 {
-	unsigned int i, count, head, bytes;
+	unsigned int i, count, head, bytes, units;
 	struct wl_chunk *chunk;
 	struct wl_vfd *vfd;
 	bool closed, kept;
 
 	if (len < sizeof(*msg))
 		goto bad;
-	count = le32_to_cpu(msg->count);
+	count = le32_to_cpu(READ_ONCE(msg->count));
 	if (count > WL_MAX_VFDS)
 		goto bad;
 	head = struct_size(msg, ids, count);
 	if (len < head)
 		goto bad;
 	bytes = len - head;
-	vfd = wl_vfd_find(dev, le32_to_cpu(msg->id));
+	units = bytes + count * WL_CREDIT_PER_VFD;
+	vfd = wl_incoming_target(dev, le32_to_cpu(READ_ONCE(msg->id)), units, count);
 	if (vfd && dev->credit && !count &&
 	    (!bytes || wl_append(vfd, (u8 *)msg + head, bytes))) {
 		wake_up_poll(&vfd->wait, EPOLLIN | EPOLLRDNORM);
@@ -246,7 +299,7 @@ static bool wl_incoming_recv(struct wl_dev *dev, struct wl_msg_data *msg,
 		for (i = 0; i < chunk->vfd_count; i++)
 			wl_vfd_close(chunk->vfds[i]);
 		if (vfd)
-			wl_vfd_consumed(vfd, bytes + chunk->vfd_units);
+			wl_vfd_consumed(vfd, units);
 		chunk->page = NULL;
 		if (kept)
 			chunk->data = NULL;
@@ -323,32 +376,45 @@ void wl_reap(struct wl_dev *dev, struct list_head *list)
 		wake_up_all(&dev->out_wait);
 }
 
+static void *wl_in_next(struct wl_dev *dev, unsigned int *len)
+{
+	void *page = NULL;
+
+	spin_lock(&dev->in_lock);
+	if (dev->in_vq) {
+		virtqueue_disable_cb(dev->in_vq);
+		page = virtqueue_get_buf(dev->in_vq, len);
+		if (!page && !virtqueue_enable_cb(dev->in_vq))
+			page = virtqueue_get_buf(dev->in_vq, len);
+		if (!page && virtqueue_is_broken(dev->in_vq))
+			wl_dev_fail(dev);
+	}
+	spin_unlock(&dev->in_lock);
+	return page;
+}
+
 void wl_in_work(struct work_struct *work)
 {
 	struct wl_dev *dev = container_of(work, struct wl_dev, work);
+	unsigned int len, left;
 	LIST_HEAD(reap);
-	unsigned int len;
 	void *page;
 
 	/*
 	 * First, because what the device sent before it answered VFD_CLOSE
-	 * must be seen before the id is free.
+	 * must be seen before the id is free. That is never more than the
+	 * queue holds.
 	 */
 	wl_reap_splice(dev, &reap);
-	for (;;) {
-		spin_lock(&dev->in_lock);
-		page = NULL;
-		if (dev->in_vq) {
-			virtqueue_disable_cb(dev->in_vq);
-			page = virtqueue_get_buf(dev->in_vq, &len);
-			if (!page && !virtqueue_enable_cb(dev->in_vq))
-				page = virtqueue_get_buf(dev->in_vq, &len);
-		}
-		spin_unlock(&dev->in_lock);
+	for (left = dev->in_size; left; left--) {
+		page = wl_in_next(dev, &len);
 		if (!page)
 			break;
 		if (!wl_incoming(dev, page, len))
 			wl_in_give_back(dev, page);
+		cond_resched();
 	}
 	wl_reap(dev, &reap);
+	if (!left)
+		queue_work(dev->wq, &dev->work);
 }

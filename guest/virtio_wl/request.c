@@ -123,6 +123,10 @@ static int wl_req_add(struct wl_req *req, struct scatterlist *sgs)
 	err = virtqueue_add_sgs(dev->out_vq, lists, 1, 1, req, GFP_ATOMIC);
 	if (err == -ENOSPC)
 		return -EAGAIN;
+	if (err == -EIO) {
+		wl_dev_fail(dev);
+		return -ENODEV;
+	}
 	if (err)
 		return err;
 	kref_get(&req->kref);
@@ -251,8 +255,8 @@ bool wl_may_send(struct wl_vfd *vfd)
 	bool may;
 
 	spin_lock_irq(&dev->out_lock);
-	may = dev->dead || (wl_share_left(vfd) &&
-			    dev->out_vq->num_free >= 2 + WL_SPARE_DESCS);
+	may = dev->dead || (wl_share_left(vfd) && dev->out_vq->num_free >=
+			    min(2u + WL_SPARE_DESCS, dev->out_size));
 	if (!may)
 		dev->starved = true;
 	spin_unlock_irq(&dev->out_lock);
@@ -345,6 +349,8 @@ void wl_out_callback(struct virtqueue *vq)
 			wl_req_finish(req, status, &done);
 		}
 	} while (!dev->quiet && !virtqueue_enable_cb(vq));
+	if (virtqueue_is_broken(vq) && !dev->dead)
+		wl_dev_fail(dev);
 	wl_backlog_flush(dev);
 	starved = dev->starved || dev->dead;
 	dev->starved = false;
@@ -355,14 +361,16 @@ void wl_out_callback(struct virtqueue *vq)
 		wake_up_poll(&dev->out_wait, EPOLLOUT | EPOLLWRNORM);
 }
 
-void wl_out_dead(struct wl_dev *dev)
+bool wl_out_dead(struct wl_dev *dev)
 {
-	unsigned long flags;
+	bool first;
 
-	spin_lock_irqsave(&dev->out_lock, flags);
+	spin_lock_irq(&dev->out_lock);
+	first = !dev->dead;
 	dev->dead = true;
-	spin_unlock_irqrestore(&dev->out_lock, flags);
+	spin_unlock_irq(&dev->out_lock);
 	wake_up_all(&dev->out_wait);
+	return first;
 }
 
 static bool wl_none_prompt(struct wl_dev *dev)

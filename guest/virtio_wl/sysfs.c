@@ -44,6 +44,7 @@ static struct attribute *wl_attrs[] = {
 	&dev_attr_unread.attr,
 	NULL
 };
+
 static const struct attribute_group wl_group = {
 	.attrs = wl_attrs,
 };

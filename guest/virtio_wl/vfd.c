@@ -149,8 +149,9 @@ void wl_vfd_consumed(struct wl_vfd *vfd, u32 units)
 	spin_lock(&vfd->lock);
 	vfd->consumed += units;
 	units = 0;
-	if (vfd->consumed >= WL_CREDIT_BATCH && !vfd->hup)
+	if (vfd->consumed >= WL_CREDIT_BATCH && !vfd->hup && !vfd->closed)
 		swap(units, vfd->consumed);
+	vfd->owed -= units;
 	spin_unlock(&vfd->lock);
 	if (!units)
 		return;

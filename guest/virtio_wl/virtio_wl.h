@@ -13,6 +13,7 @@
 #ifndef VIRTIO_WL_H
 #define VIRTIO_WL_H
 
+#include <linux/cache.h>
 #include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
@@ -37,9 +38,10 @@ struct wl_dev {
 
 	struct virtqueue *in_vq;
 	struct virtqueue *out_vq;
+	unsigned int in_size;		/* descriptors of in */
 	unsigned int out_size;		/* descriptors of out */
-	spinlock_t in_lock;
-	spinlock_t out_lock;
+	spinlock_t in_lock;		/* in_vq */
+	spinlock_t out_lock;		/* out_vq, all down to out_wait, requests */
 
 	bool dead;			/* nothing new reaches the device */
 	bool quiet;			/* nor does it tell us anything */
@@ -82,12 +84,13 @@ struct wl_vfd {
 	u32 size;			/* 0: no memory */
 	u64 offset;			/* in region 0 */
 
-	struct mutex recv_mutex;
-	spinlock_t lock;
+	struct mutex recv_mutex;	/* one reader at a time */
+	spinlock_t lock;		/* what follows */
 	wait_queue_head_t wait;
 	struct list_head chunks;	/* struct wl_chunk, in order */
 	size_t bytes;			/* in all of them */
 	u32 consumed;			/* units to give back to the device */
+	u32 owed;			/* units not given back, these included */
 	bool hup;
 	bool closed;			/* nobody can ever read it */
 	bool claimed;			/* has, had or will have a file */
@@ -109,7 +112,7 @@ struct wl_chunk {
 	unsigned int off;		/* of the first byte left */
 	unsigned int len;		/* bytes left */
 	unsigned int cap;		/* room behind data, for more */
-	unsigned int vfd_units;		/* what its VFDs cost */
+	unsigned int vfd_units;		/* what its VFDs cost, all together */
 	unsigned int vfd_off;		/* the first VFD left */
 	unsigned int vfd_count;		/* VFDs left */
 	struct wl_vfd *vfds[WL_MAX_VFDS];
@@ -138,10 +141,13 @@ struct wl_req {
 	size_t data_bytes;
 	size_t len;
 	void *buf;			/* kvmalloc */
-	u8 resp[WL_RESP_SIZE] __aligned(8);
+	/* The device's to write: what is ours must not share its cache lines. */
+	u8 resp[WL_RESP_SIZE] ____cacheline_aligned;
 };
 
 /* virtio_wl_main.c */
+/* The device broke the rules of its queues: gives it up, soon. */
+void wl_dev_fail(struct wl_dev *dev);
 void wl_dev_get(struct wl_dev *dev);
 void wl_dev_put(struct wl_dev *dev);
 /* Whether memory lies in region 0; its offset there. */
@@ -163,7 +169,8 @@ bool wl_may_send(struct wl_vfd *vfd);
 void wl_out_callback(struct virtqueue *vq);
 /* -ENODEV for everything under way; the device has been reset. */
 void wl_out_drain(struct wl_dev *dev);
-void wl_out_dead(struct wl_dev *dev);
+/* False: it was dead before. */
+bool wl_out_dead(struct wl_dev *dev);
 /* Waits for what the device answers soon; then it is listened to no more. */
 void wl_out_quiesce(struct wl_dev *dev, bool wait);
 

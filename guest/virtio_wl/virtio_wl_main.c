@@ -99,14 +99,17 @@ static int wl_find_vqs(struct wl_dev *dev)
 		return err;
 	dev->in_vq = vqs[0];
 	dev->out_vq = vqs[1];
+	dev->in_size = virtqueue_get_vring_size(dev->in_vq);
 	dev->out_size = virtqueue_get_vring_size(dev->out_vq);
-	if (dev->out_size < 2)
+	if (dev->out_size < 2) {
+		dev->vdev->config->del_vqs(dev->vdev);
 		return -EINVAL;
+	}
 	return 0;
 }
 
 /* Calls a function for every VFD, none of which can go away meanwhile. */
-static void wl_for_each_vfd(struct wl_dev *dev, void (*call)(struct wl_vfd *vfd))
+static void wl_for_each_vfd(struct wl_dev *dev, void (*call)(struct wl_vfd *))
 {
 	unsigned long id = 0;
 	struct wl_vfd *vfd;
@@ -131,10 +134,11 @@ static void wl_forget_unclaimed(struct wl_vfd *vfd)
 		wl_vfd_forget(vfd);
 }
 
-/* Everything fails with ENODEV from here on. */
+/* Everything fails with ENODEV from here on. Only the first call does it. */
 static void wl_dev_stop(struct wl_dev *dev, bool answers)
 {
-	wl_out_dead(dev);
+	if (!wl_out_dead(dev))
+		return;
 	wl_out_quiesce(dev, answers);
 	/* Whoever saw a living device has mapped its pages. */
 	down_write(&dev->map_lock);
@@ -156,8 +160,24 @@ static void wl_fail_work(struct work_struct *work)
 
 	if (READ_ONCE(dev->dead))
 		return;
-	dev_err(&dev->vdev->dev, "the device wants a reset: giving it up\n");
+	dev_err(&dev->vdev->dev, "the device is broken: giving it up\n");
 	wl_dev_stop(dev, false);
+}
+
+void wl_dev_fail(struct wl_dev *dev)
+{
+	schedule_work(&dev->fail_work);
+}
+
+/* For good: nothing of the driver runs for this device afterwards. */
+static void wl_dev_end(struct wl_dev *dev)
+{
+	wl_dev_stop(dev, true);
+	/* It may be what has stopped the device, and not be through. */
+	cancel_work_sync(&dev->fail_work);
+	dev->vdev->config->del_vqs(dev->vdev);
+	destroy_workqueue(dev->wq);
+	ida_free(&wl_ida, dev->index);
 }
 
 static void wl_config_changed(struct virtio_device *vdev)
@@ -165,7 +185,7 @@ static void wl_config_changed(struct virtio_device *vdev)
 	struct wl_dev *dev = vdev->priv;
 
 	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
-		schedule_work(&dev->fail_work);
+		wl_dev_fail(dev);
 }
 
 static struct wl_dev *wl_dev_new(struct virtio_device *vdev)
@@ -217,7 +237,7 @@ static int wl_probe(struct virtio_device *vdev)
 	virtio_device_ready(vdev);
 	err = wl_in_fill(dev);
 	if (err)
-		goto stop;
+		goto end;
 
 	dev->misc.minor = MISC_DYNAMIC_MINOR;
 	dev->misc.name = dev->name;
@@ -226,13 +246,13 @@ static int wl_probe(struct virtio_device *vdev)
 	dev->misc.groups = wl_groups;
 	err = misc_register(&dev->misc);
 	if (err)
-		goto stop;
+		goto end;
 	return 0;
 
-stop:
-	wl_dev_stop(dev, true);
+end:
+	wl_dev_end(dev);
+	goto put;
 free_wq:
-	vdev->config->del_vqs(vdev);
 	destroy_workqueue(dev->wq);
 free_index:
 	ida_free(&wl_ida, dev->index);
@@ -246,12 +266,7 @@ static void wl_remove(struct virtio_device *vdev)
 	struct wl_dev *dev = vdev->priv;
 
 	misc_deregister(&dev->misc);
-	cancel_work_sync(&dev->fail_work);
-	if (!dev->dead)
-		wl_dev_stop(dev, true);
-	vdev->config->del_vqs(vdev);
-	destroy_workqueue(dev->wq);
-	ida_free(&wl_ida, dev->index);
+	wl_dev_end(dev);
 	/* Open files keep the rest. */
 	wl_dev_put(dev);
 }

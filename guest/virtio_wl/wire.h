@@ -33,8 +33,10 @@
 
 /* Flow control: what a received VFD costs, beside a unit per byte. */
 #define WL_CREDIT_PER_VFD	1024
-/* Given back in pieces of this, a quarter of the first balance. */
-#define WL_CREDIT_BATCH		(64 * 1024)
+/* The first balance; the message that uses it up may be larger than the rest. */
+#define WL_CREDIT_INITIAL	(256 * 1024)
+/* Given back in pieces of this. */
+#define WL_CREDIT_BATCH		(WL_CREDIT_INITIAL / 4)
 
 enum wl_type {
 	WL_VFD_NEW = 0x100,
