@@ -21,7 +21,7 @@ const EXCLUDED: &[&str] = &[
     "/usr/share/locale/*",
     "/usr/share/man/*",
 ];
-/// Packages of guest/image/app.packages are in the archive at this path, as `NAME VERSION` lines.
+/// The name under which its inputs go into the digest that names an archive.
 const MARK: &str = "debian";
 
 /// The archive of a minimal Debian with some packages, made when there is none yet with the same ones.

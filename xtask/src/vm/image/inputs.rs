@@ -69,11 +69,11 @@ impl Inputs {
     /// # Errors
     /// When they do not build.
     pub(crate) fn host_programs(&self) -> Result<&Binaries> {
-        if self.host.get().is_none() {
-            let built = cargo::build(self.profile)?;
-            return Ok(self.host.get_or_init(|| built));
+        if let Some(built) = self.host.get() {
+            return Ok(built);
         }
-        self.host.get().map_or_else(|| unreachable!(), Ok)
+        let built = cargo::build(self.profile)?;
+        Ok(self.host.get_or_init(|| built))
     }
 
     /// A program without its debugging data, which is most of it; the names of functions stay.
