@@ -59,11 +59,13 @@ pub(crate) const TESTS: &[Package] = &[
 /// they are unpacked privately.
 pub(crate) const VM: &[Package] = &[
     package("busybox-static", &["/bin/busybox", "/usr/bin/busybox"]),
-    package("e2fsprogs", &["/sbin/mke2fs", "/usr/sbin/mke2fs"]),
+    package("e2fsprogs", &["/sbin/debugfs", "/usr/sbin/debugfs"]),
     package("gcc-12", &["/usr/bin/x86_64-linux-gnu-gcc-12"]),
+    package("genext2fs", &["/usr/bin/genext2fs"]),
     package("libelf1", &["/usr/lib/x86_64-linux-gnu/libelf.so.1"]),
     package("make", &["/usr/bin/make"]),
     package("mmdebstrap", &["/usr/bin/mmdebstrap"]),
+    package("uidmap", &["/usr/bin/newuidmap"]),
     package("xz-utils", &["/usr/bin/xz"]),
     package("zstd", &["/usr/bin/zstd"]),
 ];

@@ -50,6 +50,9 @@ pub(crate) struct ImageArgs {
     /// Which build of our programs to put into them; the tests use debug
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
+    /// Make each image once more from nothing, and fail unless it is the same byte for byte
+    #[arg(long)]
+    check: bool,
 }
 
 /// What is needed to start VMs.
@@ -86,8 +89,6 @@ pub(crate) fn ensure(images: &[Image], profile: Profile) -> Result<VmFiles> {
 
 /// Makes the images and says how large they are.
 pub(crate) fn make_images(args: &ImageArgs) -> Result<()> {
-    /// Bytes in the unit that sizes are given in.
-    const MIB: f64 = 1_048_576.0;
     let variant = |image: &Image| match image {
         Image::Compositor if args.debug => Image::CompositorDebug,
         other => *other,
@@ -98,13 +99,16 @@ pub(crate) fn make_images(args: &ImageArgs) -> Result<()> {
     for image in &images {
         let dir = files.images.join(image.name());
         println!("{}:", dir.display());
-        for name in ["vmlinuz", "initramfs", "root.ext4"] {
-            let path = dir.join(name);
-            if path.exists() {
-                #[expect(clippy::cast_precision_loss, reason = "for people")]
-                let size = image::size(&path)? as f64 / MIB;
-                println!("  {name:<10} {size:7.1} MiB");
-            }
+        for line in image::size::lines(&dir)? {
+            println!("  {line}");
+        }
+        println!("  what is in it: {}", dir.join("manifest").display());
+    }
+    if args.check {
+        let inputs = image::Inputs::prepare(Cache::open()?, args.profile)?;
+        for image in images {
+            image::again::compare(image, &inputs)?;
+            println!("{}: made again, the same byte for byte", image.name());
         }
     }
     Ok(())

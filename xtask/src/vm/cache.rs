@@ -43,6 +43,14 @@ impl Cache {
             }
             _ => own.clone(),
         };
+        Self::in_dirs(own, shared)
+    }
+
+    /// Directories of our choice.
+    ///
+    /// # Errors
+    /// When they cannot be created.
+    pub(crate) fn in_dirs(own: PathBuf, shared: PathBuf) -> Result<Self> {
         for dir in [&own, &shared] {
             create_dir(dir)?;
         }

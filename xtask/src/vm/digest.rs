@@ -26,11 +26,6 @@ impl Digest {
     }
 }
 
-/// The plain SHA-256 of some bytes, as `sha256sum` prints it.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {

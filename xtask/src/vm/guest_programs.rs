@@ -51,7 +51,12 @@ impl GuestPrograms {
             status.context("cannot run cargo")?.success(),
             "the programs for guests do not build"
         );
-        Ok(Self(dir.join(TARGET).join(kind)))
+        Ok(Self::in_dir(dir.join(TARGET).join(kind)))
+    }
+
+    /// Those that lie in a directory.
+    pub(super) fn in_dir(dir: PathBuf) -> Self {
+        Self(dir)
     }
 
     /// The path of one.

@@ -8,30 +8,39 @@
 //! target/vm/images/<name>/stamp        the digest of what they were made from, written last
 //! ```
 //!
-//! The same inputs give the same bytes: entries are sorted, times fixed, owners given by number.
+//! The same inputs give the same bytes, whoever makes them: entries are sorted, times fixed, owners
+//! given by number. `again` makes sure of that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::UNIX_EPOCH;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
-use super::cache;
-use super::digest::{self, Digest};
+use super::digest::Digest;
 use super::kernel::Kernel;
 use super::modules::{self, Modules};
 use super::tree::{ROOT, Tree};
-use super::{cpio, tool};
+use super::{cache, cpio, tool};
 
+pub(crate) mod again;
 mod app;
 mod bare;
 mod compositor;
+mod disk;
 mod inputs;
+mod manifest;
+pub(crate) mod size;
+#[cfg(test)]
+mod tests;
+
+use disk::Disk;
 
 pub(crate) use inputs::Inputs;
 
 /// Changes when images are made in another way from the same inputs.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 /// Compression of initial RAM file systems, of zstd's 1 to 19: past this it gets slow, not small.
 const COMPRESSION: &str = "-12";
 
@@ -68,53 +77,54 @@ struct Contents {
     initramfs: Tree,
     /// The disk.
     disk: Option<Disk>,
-    /// Largest size of the compressed initial RAM file system, in bytes.
+    /// Largest size of kernel and compressed initial RAM file system together, in bytes.
     limit: Option<u64>,
 }
 
-/// What a disk consists of.
-#[derive(Debug)]
-struct Disk {
-    /// The archive with Debian.
-    base: PathBuf,
-    /// What is put over it.
-    tree: Tree,
-}
+/// The files of an image, each of which may be missing.
+pub(crate) const FILES: [&str; 3] = ["vmlinuz", "initramfs", "root.ext4"];
 
 /// Makes an image, unless the present one was made from the same inputs. Returns its directory.
 ///
 /// # Errors
-/// When an input is missing or a tool fails.
+/// When an input is missing or a tool fails, or the image gets too large.
 pub(crate) fn ensure(image: Image, inputs: &Inputs) -> Result<PathBuf> {
     let images = inputs.cache().own("images");
     cache::create_dir(&images)?;
     let dir = images.join(image.name());
     let contents = contents(image, inputs)?;
+    let disk = contents.disk.as_ref();
+    let base = disk
+        .map(|disk| disk.system.archive(inputs.cache()))
+        .transpose()?;
     let archive = cpio::archive(&contents.initramfs);
-    let stamp = stamp(inputs.kernel(), &archive, contents.disk.as_ref());
+    let stamp = stamp(inputs.kernel(), &archive, disk.zip(base.as_deref()))?;
     let _lock = cache::lock(&images.join("lock"))?;
     if fs::read_to_string(dir.join("stamp")).is_ok_and(|old| old == stamp) {
         return Ok(dir);
     }
     println!("     making the image {} ...", image.name());
     let partial = cache::partial(&dir);
-    cache::remove(&partial)?;
-    cache::create_dir(&partial)?;
-    fs::copy(inputs.kernel().vmlinuz(), partial.join("vmlinuz")).context("copying the kernel")?;
-    let initramfs = partial.join("initramfs");
-    compress(&archive, &initramfs)?;
-    check_size(&initramfs, contents.limit)?;
-    if let Some(disk) = &contents.disk {
-        app::write_disk(disk, &partial.join("root.ext4"))?;
-    }
-    cache::write(
-        &partial.join("manifest"),
-        manifest(inputs, &contents, &partial)?,
-    )?;
+    write(&contents, inputs.kernel(), base.as_deref(), &partial)?;
+    size::check(image, &partial, &contents)?;
     cache::write(&partial.join("stamp"), stamp)?;
     cache::remove(&dir)?;
     fs::rename(&partial, &dir).with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(dir)
+}
+
+/// Writes all files of an image but its stamp to a new directory. `base` is the archive of its disk.
+fn write(contents: &Contents, kernel: &Kernel, base: Option<&Path>, dir: &Path) -> Result<()> {
+    cache::remove(dir)?;
+    cache::create_dir(dir)?;
+    fs::copy(kernel.vmlinuz(), dir.join("vmlinuz")).context("copying the kernel")?;
+    let archive = cpio::archive(&contents.initramfs);
+    compress(&archive, &dir.join("initramfs"))?;
+    if let (Some(disk), Some(base)) = (&contents.disk, base) {
+        disk.write(base, &dir.join("root.ext4"))?;
+    }
+    let manifest = manifest::text(kernel, base, dir)?;
+    cache::write(&dir.join(manifest::NAME), manifest)
 }
 
 fn contents(image: Image, inputs: &Inputs) -> Result<Contents> {
@@ -147,16 +157,25 @@ fn base(inputs: &Inputs, modules: &[&str], users: &[(&str, u32)]) -> Result<Tree
     Ok(tree)
 }
 
-fn stamp(kernel: &Kernel, archive: &[u8], disk: Option<&Disk>) -> String {
+/// The digest of what an image is made from. An archive of Debian is made once and never changed, so
+/// its content does not have to be read for that.
+fn stamp(kernel: &Kernel, archive: &[u8], disk: Option<(&Disk, &Path)>) -> Result<String> {
     let mut digest = Digest::new();
     digest.add("recipe", RECIPE);
     digest.add("kernel", kernel.release());
     digest.add("initramfs", archive);
-    if let Some(disk) = disk {
-        digest.add("base", disk.base.display().to_string());
+    if let Some((disk, base)) = disk {
+        let made = fs::metadata(base).and_then(|metadata| metadata.modified());
+        let made = made.with_context(|| base.display().to_string())?;
+        let made = made.duration_since(UNIX_EPOCH).unwrap_or_default();
+        digest.add(
+            "base",
+            base.file_name().unwrap_or_default().as_encoded_bytes(),
+        );
+        digest.add("base made", made.as_nanos().to_le_bytes());
         digest.add("disk", cpio::archive(&disk.tree));
     }
-    digest.finish()
+    Ok(digest.finish())
 }
 
 fn compress(bytes: &[u8], place: &Path) -> Result<()> {
@@ -167,43 +186,4 @@ fn compress(bytes: &[u8], place: &Path) -> Result<()> {
     zstd.args(["--quiet", "--single-thread", "--rm", COMPRESSION, "-o"]);
     tool::output(zstd.arg(place).arg(&plain))?;
     Ok(())
-}
-
-fn check_size(initramfs: &Path, limit: Option<u64>) -> Result<()> {
-    let size = size(initramfs)?;
-    if let Some(limit) = limit {
-        ensure!(
-            size < limit,
-            "the initial RAM file system has {size} bytes, more than the {limit} it may have"
-        );
-    }
-    Ok(())
-}
-
-/// The text that says what an image holds.
-fn manifest(inputs: &Inputs, contents: &Contents, dir: &Path) -> Result<String> {
-    let mut text = format!("kernel {}\n", inputs.kernel().release());
-    for name in ["vmlinuz", "initramfs", "root.ext4"] {
-        let path = dir.join(name);
-        if path.exists() {
-            let bytes = cache::read(&path)?;
-            let line = format!("{name} {} {}\n", bytes.len(), digest::sha256(&bytes));
-            text.push_str(&line);
-        }
-    }
-    if let Some(disk) = &contents.disk {
-        for (package, version) in app::packages(&disk.base)? {
-            text.push_str(&format!("package {package} {version}\n"));
-        }
-    }
-    Ok(text)
-}
-
-/// Size of a file in bytes.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn size(path: &Path) -> Result<u64> {
-    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
-    Ok(metadata.len())
 }

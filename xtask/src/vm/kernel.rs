@@ -34,6 +34,14 @@ impl Kernel {
     /// When it cannot be fetched.
     pub(crate) fn ensure(cache: &Cache) -> Result<Self> {
         let root = cache.once("kernel", |root| fetch(cache, root))?;
+        Self::unpacked(root)
+    }
+
+    /// A kernel unpacked in `root`.
+    ///
+    /// # Errors
+    /// When it is not complete.
+    pub(super) fn unpacked(root: PathBuf) -> Result<Self> {
         let release = cache::read(&root.join(RELEASE))?;
         let release = String::from_utf8(release).context("release of the kernel")?;
         Ok(Self { root, release })

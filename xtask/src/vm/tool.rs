@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -13,11 +13,15 @@ const SHOWN_LINES: usize = 15;
 const PACKAGES: &[(&str, &str)] = &[
     ("apt-cache", "apt"),
     ("apt-get", "apt"),
+    ("debugfs", "e2fsprogs"),
     ("dpkg-deb", "dpkg"),
+    ("e2fsck", "e2fsprogs"),
+    ("genext2fs", "genext2fs"),
     ("make", "make"),
     ("mmdebstrap", "mmdebstrap"),
     ("strip", "binutils"),
     ("tar", "tar"),
+    ("tune2fs", "e2fsprogs"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
 ];
@@ -27,10 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
 /// # Errors
 /// When the tool is missing, or fails; the error has the last lines it wrote.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
-    command.stdin(Stdio::null());
-    let output = command
-        .output()
-        .map_err(|error| cannot_run(command.get_program(), &error))?;
+    let output = any_output(command)?;
     if !output.status.success() {
         let said = if output.stderr.is_empty() {
             &output.stdout
@@ -45,6 +46,26 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
         );
     }
     Ok(output.stdout)
+}
+
+/// Runs a tool whose exit status says more than yes or no.
+///
+/// # Errors
+/// When the tool is missing.
+pub(crate) fn any_output(command: &mut Command) -> Result<Output> {
+    command.stdin(Stdio::null());
+    command
+        .output()
+        .map_err(|error| cannot_run(command.get_program(), &error))
+}
+
+/// A tool meant for administrators: those are not in the search path of other users.
+pub(crate) fn administrative(program: &str) -> Command {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    let mut command = Command::new(program);
+    command.env("PATH", path);
+    command
 }
 
 /// As [`output`], as text.

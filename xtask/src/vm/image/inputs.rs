@@ -31,14 +31,27 @@ impl Inputs {
     /// When something cannot be fetched or built.
     pub(crate) fn prepare(cache: Cache, profile: Profile) -> Result<Self> {
         let kernel = Kernel::ensure(&cache)?;
-        Ok(Self {
-            module: module::build(&cache, &kernel)?,
-            guests: GuestPrograms::build(&cache, profile)?,
-            host: OnceCell::new(),
-            kernel,
-            profile,
+        let module = module::build(&cache, &kernel)?;
+        let guests = GuestPrograms::build(&cache, profile)?;
+        Ok(Self::new(cache, profile, kernel, module, guests))
+    }
+
+    /// Of what is there already; only programs of the host are still built, as `profile` says.
+    pub(super) fn new(
+        cache: Cache,
+        profile: Profile,
+        kernel: Kernel,
+        module: PathBuf,
+        guests: GuestPrograms,
+    ) -> Self {
+        Self {
             cache,
-        })
+            profile,
+            kernel,
+            module,
+            guests,
+            host: OnceCell::new(),
+        }
     }
 
     /// Where things are kept.
