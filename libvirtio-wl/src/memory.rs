@@ -27,10 +27,38 @@ impl Memory {
         Self { vfd, size }
     }
 
-    /// Size in bytes. It never changes, and need not be a multiple of the page size when the memory
-    /// was received; mapping up to the end of the last page is possible.
+    /// Size in bytes as far as known. It changes only by [`refresh`](Self::refresh), and need not be
+    /// a multiple of the page size when the memory was received; mapping up to the end of the last
+    /// page is possible.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Asks whether a peer has made memory larger that it had sent; returns the size now.
+    ///
+    /// Programs do that with a `wl_shm` pool: they make its file longer, and say so. The size is then in
+    /// whole pages, what lies behind the last of them cannot be seen. Memory that this guest
+    /// allocated, and what the host has copied for it (sealed files, such as keymaps), never grows.
+    ///
+    /// Mappings stay as they are and stay valid; [`map`](Self::map) anew to see all. Other values
+    /// for the same memory keep their size until they ask too.
+    ///
+    /// # Errors
+    ///
+    /// The size stays as it was.
+    ///
+    /// * `EOPNOTSUPP`: the device or the guest's driver cannot tell. They are not of this project,
+    ///   or too old.
+    /// * `ENOMEM`: it has grown, but too often (more than [`MAX_GROWTHS`] times), or there is no room
+    ///   for more of it in the shared memory region.
+    /// * `ENODEV`: the device is gone.
+    ///
+    /// [`MAX_GROWTHS`]: crate::limits::MAX_GROWTHS
+    pub fn refresh(&mut self) -> io::Result<u64> {
+        let size = self.vfd.driver().refresh(self.vfd.as_fd())?;
+        // Never less: two askers may hear in another order than they asked.
+        self.size = self.size.max(size);
+        Ok(self.size)
     }
 
     /// Maps all of it for reading and writing.

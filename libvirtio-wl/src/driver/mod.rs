@@ -102,6 +102,13 @@ pub(crate) trait Driver: Send + Sync + fmt::Debug {
         Ok(self.identify(fd)?.is_some())
     }
 
+    /// Asks how large the memory of a VFD is now; its size in bytes. From then on the VFD can be mapped
+    /// that far, and what was mapped stays.
+    ///
+    /// `EOPNOTSUPP` when device or driver cannot tell, `EINVAL` when it is no memory, `ENOMEM` when
+    /// there is no room for more of it.
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> io::Result<u64>;
+
     /// Counters; `None` when the driver keeps them to itself.
     fn stats(&self) -> Option<DriverStats> {
         None

@@ -397,6 +397,16 @@ impl Driver for TestDriver {
         Ok(lock(&self.state).vfds.get(&key).map(|entry| entry.kind))
     }
 
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> io::Result<u64> {
+        let mut state = lock(&self.state);
+        let entry = state.vfds.get_mut(&inode(vfd)).ok_or(Errno::ENOTTY)?;
+        let VfdKind::Memory { size } = &mut entry.kind else {
+            return Err(Errno::EINVAL.into());
+        };
+        *size = u64::try_from(fstat(vfd)?.st_size).map_err(|_| Errno::EOVERFLOW)?;
+        Ok(*size)
+    }
+
     fn event_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }

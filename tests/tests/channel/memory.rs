@@ -1,9 +1,14 @@
 //! Shared memory: shared when it should be, a copy when it must be.
 
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::TestDir;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use virtio_wl::limits::MAX_GROWTHS;
 use virtio_wl::{Memory, Vfd, VfdKind};
 
 use crate::host::{content, memfd};
@@ -137,5 +142,98 @@ fn a_bare_descriptor_and_a_mapping_outlive_the_device() -> Result<()> {
     ensure!(&content(fd)?[100..104] == b"kept");
     let theirs = fds.into_iter().next().context("a descriptor")?;
     ensure!(&content(theirs)?[100..104] == b"kept");
+    Ok(())
+}
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
+/// A file of whole pages that the host can make longer, and its memory here.
+fn growing(setup: &Setup, pages: u64) -> Result<(File, Memory)> {
+    let (channel, peer) = setup.connect()?;
+    let file = File::from(memfd(&vec![1; usize::try_from(pages * PAGE)?])?);
+    peer.send_all(b"g", &[file.as_fd()])?;
+    let memory = only_memory(receive_exact(&channel, 1)?.1)?;
+    ensure!(memory.size() == pages * PAGE, "{}", memory.size());
+    Ok((file, memory))
+}
+
+/// The error of something that has to fail.
+fn error(result: std::io::Result<u64>) -> Result<Errno> {
+    let error = result.err().context("it should have failed")?;
+    let number = error.raw_os_error().with_context(|| error.to_string())?;
+    Ok(Errno::from_raw(number))
+}
+
+#[test]
+fn a_file_that_grows_is_seen_when_asked_about() -> Result<()> {
+    let setup = Setup::new()?;
+    let (file, mut memory) = growing(&setup, 2)?;
+    let before = memory.map()?;
+    ensure!(memory.refresh()? == 2 * PAGE, "nothing has changed");
+
+    file.set_len(5 * PAGE)?;
+    file.write_all_at(b"the new part", 4 * PAGE)?;
+    ensure!(memory.size() == 2 * PAGE, "not asked yet");
+    ensure!(memory.refresh()? == 5 * PAGE && memory.size() == 5 * PAGE);
+    let kind = setup.device.identify(memory.as_fd())?;
+    ensure!(kind == Some(VfdKind::Memory { size: 5 * PAGE }));
+    let after = memory.map()?;
+    let mut seen = [0; 12];
+    after.read(4 * PAGE as usize, &mut seen)?;
+    ensure!(&seen == b"the new part");
+
+    // Both show the same memory, and so does the host's.
+    before.write(0, b"old place")?;
+    let mut seen = [0; 9];
+    after.read(0, &mut seen)?;
+    ensure!(&seen == b"old place");
+    file.read_exact_at(&mut seen, 0)?;
+    ensure!(&seen == b"old place");
+
+    // Behind the last whole page nothing can be seen.
+    file.set_len(6 * PAGE + 17)?;
+    ensure!(memory.refresh()? == 6 * PAGE);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_grows_too_often_keeps_its_last_size() -> Result<()> {
+    let setup = Setup::new()?;
+    let (file, mut memory) = growing(&setup, 1)?;
+    let most = 1 + u64::try_from(MAX_GROWTHS)?;
+    for pages in 2..=most {
+        file.set_len(pages * PAGE)?;
+        ensure!(memory.refresh()? == pages * PAGE);
+    }
+    file.set_len((most + 1) * PAGE)?;
+    ensure!(error(memory.refresh())? == Errno::ENOMEM);
+    ensure!(memory.size() == most * PAGE);
+    ensure!(bytes(&memory)?.len() as u64 == most * PAGE);
+    Ok(())
+}
+
+#[test]
+fn what_the_device_has_made_never_grows() -> Result<()> {
+    let setup = Setup::new()?;
+    let mut own = setup.device.allocate(2 * PAGE)?;
+    ensure!(own.refresh()? == 2 * PAGE);
+    let (channel, peer) = setup.connect()?;
+    let keymap = seal(memfd(&pattern(3, 5000))?)?;
+    peer.send_all(b"k", &[keymap.as_fd()])?;
+    let mut copy = only_memory(receive_exact(&channel, 1)?.1)?;
+    ensure!(copy.refresh()? == 5000, "the size of a copy is exact");
+    Ok(())
+}
+
+#[test]
+fn a_device_that_cannot_tell_says_so() -> Result<()> {
+    let setup = Setup::with(TestDir::new()?, |command, _| {
+        command.option("--without-feature", "refresh")
+    })?;
+    let (file, mut memory) = growing(&setup, 1)?;
+    file.set_len(2 * PAGE)?;
+    ensure!(error(memory.refresh())? == Errno::EOPNOTSUPP);
+    ensure!(memory.size() == PAGE);
     Ok(())
 }

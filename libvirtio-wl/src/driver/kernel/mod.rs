@@ -97,11 +97,15 @@ impl<C: Calls> KernelDriver<C> {
         })
     }
 
-    /// Size of a VFD's memory, in whole pages; `None` when it has none.
+    /// Size of a VFD's memory; `None` when it has none.
     ///
-    /// No call tells it, but mapping does: the driver checks the offset of a mapping against the
-    /// size, so the last page that can be mapped is found by halving.
+    /// Our driver tells it as that of a file. The published ones do not, but mapping does: they
+    /// check the offset of a mapping against the size, so the last page that can be mapped is found
+    /// by halving, and the size is in whole pages.
     fn memory_size(&self, vfd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+        if let Ok(size @ 1..) = self.calls.end(vfd) {
+            return Ok(Some(size));
+        }
         match self.calls.try_map_page(vfd, 0) {
             Ok(()) => {}
             Err(Errno::EACCES | Errno::ENODEV) => return Ok(None),
@@ -271,6 +275,14 @@ impl<C: Calls> Driver for KernelDriver<C> {
     fn is_vfd(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
         let link = self.calls.link(fd)?;
         Ok(link.as_os_str() == VFD_LINK || link.as_os_str() == FENCE_LINK)
+    }
+
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> io::Result<u64> {
+        retry(|| match self.calls.refresh(vfd) {
+            // An unknown ioctl: of the driver, or of the device behind it.
+            Err(Errno::ENOTTY) => Err(Errno::EOPNOTSUPP),
+            result => result,
+        })
     }
 
     fn event_fd(&self) -> Option<BorrowedFd<'_>> {

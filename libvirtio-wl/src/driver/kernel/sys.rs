@@ -22,6 +22,7 @@ use nix::{
         ioctl::ioctl_num_type,
         mman::{MapFlags, ProtFlags, mmap, munmap},
     },
+    unistd::{Whence, lseek},
 };
 
 use crate::limits::{CONTEXT_NAME_SIZE, MAX_CHUNK, MAX_VFDS_PER_MESSAGE, PAGE_SIZE};
@@ -38,6 +39,9 @@ pub(super) const IOCTL_SEND: ioctl_num_type = request_code_read!(MAGIC, 1, TXN_H
 
 /// `VIRTWL_IOCTL_RECV`.
 pub(super) const IOCTL_RECV: ioctl_num_type = request_code_write!(MAGIC, 2, TXN_HEADER_SIZE);
+
+/// `VIRTWL_IOCTL_REFRESH`, an extension of this project.
+pub(super) const IOCTL_REFRESH: ioctl_num_type = request_code_read!(MAGIC, 0x10, size_of::<u64>());
 
 /// Size of `struct virtwl_ioctl_txn` without its data, which follows in line.
 pub(super) const TXN_HEADER_SIZE: usize = 4 * MAX_VFDS_PER_MESSAGE + 4;
@@ -154,6 +158,12 @@ pub(crate) trait Calls: Send + Sync + fmt::Debug {
     /// What /proc says the descriptor is.
     fn link(&self, fd: BorrowedFd<'_>) -> nix::Result<PathBuf>;
 
+    /// `VIRTWL_IOCTL_REFRESH`: the size of a VFD's memory, as the device says it is now.
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> nix::Result<u64>;
+
+    /// Where a file ends, by lseek(2).
+    fn end(&self, fd: BorrowedFd<'_>) -> nix::Result<u64>;
+
     /// Whether the page at `offset` can be mapped.
     fn try_map_page(&self, fd: BorrowedFd<'_>, offset: u64) -> nix::Result<()>;
 }
@@ -217,6 +227,20 @@ impl Calls for Kernel {
     fn link(&self, fd: BorrowedFd<'_>) -> nix::Result<PathBuf> {
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
         readlink(path.as_str()).map(PathBuf::from)
+    }
+
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> nix::Result<u64> {
+        let mut size = 0_u64;
+        // SAFETY: IOCTL_REFRESH writes exactly a `u64`, which outlives the call.
+        Errno::result(unsafe {
+            libc::ioctl(vfd.as_raw_fd(), IOCTL_REFRESH, ptr::from_mut(&mut size))
+        })?;
+        Ok(size)
+    }
+
+    fn end(&self, fd: BorrowedFd<'_>) -> nix::Result<u64> {
+        let end = lseek(fd, 0, Whence::SeekEnd)?;
+        u64::try_from(end).map_err(|_| Errno::EOVERFLOW)
     }
 
     fn try_map_page(&self, fd: BorrowedFd<'_>, offset: u64) -> nix::Result<()> {

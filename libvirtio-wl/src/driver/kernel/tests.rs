@@ -15,7 +15,7 @@ use nix::{
 
 use super::{
     FENCE_LINK, KernelDriver, UNKNOWN, VFD_LINK,
-    sys::{Calls, IOCTL_NEW, IOCTL_RECV, IOCTL_SEND, NewArgument, NewKind, Txn},
+    sys::{Calls, IOCTL_NEW, IOCTL_RECV, IOCTL_REFRESH, IOCTL_SEND, NewArgument, NewKind, Txn},
 };
 use crate::{
     device::lock,
@@ -39,6 +39,9 @@ struct Script {
     /// Size of the memory of every descriptor asked about.
     memory: Option<u64>,
     maps: usize,
+    /// What lseek says; it says that there is no end when this is `None`.
+    end: Option<u64>,
+    refresh: VecDeque<nix::Result<u64>>,
     link: Option<&'static str>,
 }
 
@@ -93,6 +96,14 @@ impl Calls for Pretended {
         Ok(lock(&self.0).link.unwrap_or(VFD_LINK).into())
     }
 
+    fn refresh(&self, _vfd: BorrowedFd<'_>) -> nix::Result<u64> {
+        lock(&self.0).refresh.pop_front().expect("an answer")
+    }
+
+    fn end(&self, _fd: BorrowedFd<'_>) -> nix::Result<u64> {
+        lock(&self.0).end.ok_or(Errno::ESPIPE)
+    }
+
     fn try_map_page(&self, _fd: BorrowedFd<'_>, offset: u64) -> nix::Result<()> {
         let mut script = lock(&self.0);
         script.maps += 1;
@@ -144,6 +155,7 @@ fn numbers_of_the_header() {
     assert_eq!(IOCTL_NEW, 0xc030_7700);
     assert_eq!(IOCTL_SEND, 0x8074_7701);
     assert_eq!(IOCTL_RECV, 0x4074_7702);
+    assert_eq!(IOCTL_REFRESH, 0x8008_7710);
 }
 
 #[test]
@@ -355,6 +367,39 @@ fn sizes_of_memory_are_found() {
         assert_eq!(kind, Some(VfdKind::Memory { size }));
         assert!(lock(&driver.calls.0).maps <= 21, "halving");
     }
+}
+
+#[test]
+fn a_driver_that_tells_sizes_is_asked() {
+    let driver = driver(Script {
+        end: Some(23_851),
+        ..Script::default()
+    });
+    let kind = driver.identify(driver.device.as_fd()).expect("a VFD");
+    assert_eq!(kind, Some(VfdKind::Memory { size: 23_851 }));
+    assert_eq!(lock(&driver.calls.0).maps, 0);
+}
+
+#[test]
+fn refreshing() {
+    let driver = driver(Script {
+        refresh: [
+            Err(Errno::EINTR),
+            Ok(8192),
+            Err(Errno::ENOTTY),
+            Err(Errno::ENOMEM),
+        ]
+        .into(),
+        ..Script::default()
+    });
+    let fd = driver.device.as_fd();
+    assert_eq!(driver.refresh(fd).expect("a size"), 8192);
+    let failed = |errno: i32| {
+        let error = driver.refresh(fd).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(errno));
+    };
+    failed(libc::EOPNOTSUPP);
+    failed(libc::ENOMEM);
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! | `shmem` | the device's requests to map memory | files by offset |
 //! | `state` | VFDs, and what the lock protects | the queues |
 //! | `traffic` | what the device's messages do to that | the wire |
-//! | `transfer` | what a caller's call does to that | the wire |
+//! | `transfer`, `refresh` | what a caller's call does to that | the wire |
 //! | `inbox`, `vfd`, `token`, `identity`, `ids` | one VFD: its data, its fd, its names | |
 //! | `lending` | memory that users hold | open files |
 //! | `poller`, `wait` | what to wait for, and who does | threads |
@@ -85,6 +85,7 @@ mod memory;
 mod mock;
 mod outbound;
 mod poller;
+mod refresh;
 mod ring;
 mod session;
 mod shmem;
@@ -206,6 +207,15 @@ impl Driver for UserDriver {
     fn identify(&self, fd: BorrowedFd<'_>) -> io::Result<Option<VfdKind>> {
         let file = FileId::of(fd)?;
         self.shared.with(|state| state.kind(file))
+    }
+
+    fn refresh(&self, vfd: BorrowedFd<'_>) -> io::Result<u64> {
+        let file = FileId::of(vfd)?;
+        let ticket = self
+            .shared
+            .wait(Need::Requests, |state| state.begin_refresh(file))?;
+        self.shared
+            .wait(Need::Requests, |state| state.end_refresh(ticket))
     }
 
     fn stats(&self) -> Option<DriverStats> {

@@ -32,6 +32,13 @@ pub(super) enum Purpose {
     Close(VfdId),
     /// More credit for a VFD.
     Credit(VfdId),
+    /// How large is this memory now; somebody waits for the reply.
+    Refresh {
+        /// The memory.
+        id: VfdId,
+        /// Who waits.
+        ticket: u64,
+    },
 }
 
 /// A request that the device is done with.

@@ -43,6 +43,7 @@ const REQUIRED: Features = Features::TRANS_FLAGS.union(Features::USE_SHMEM);
 /// Features of virtio_wl that this driver knows what to do with.
 const SUPPORTED: Features = REQUIRED
     .union(Features::SEND_FENCES)
+    .union(Features::REFRESH)
     .union(Features::CREDIT);
 
 /// Set-up takes less than a millisecond. A device that serves somebody else accepts the connection

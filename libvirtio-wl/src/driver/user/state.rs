@@ -18,6 +18,7 @@ use super::{
     lending::Lending,
     outbound::{Outbound, Purpose},
     poller::{Poller, Source, signal},
+    refresh::Refreshes,
     session::Session,
     shmem::{Mappings, RequestChannel},
     vfd::Vfd,
@@ -55,6 +56,7 @@ pub(super) struct State {
     requests: Option<RequestChannel>,
     /// Replies that their requesters have not taken yet.
     pub(super) replies: HashMap<VfdId, Response>,
+    pub(super) refreshes: Refreshes,
     /// Requests of our own that found no slot.
     deferred: VecDeque<(Request<'static>, Purpose)>,
     /// Streams whose handle may have to change.
@@ -91,6 +93,7 @@ impl State {
             mappings: Mappings::default(),
             requests: Some(session.requests),
             replies: HashMap::new(),
+            refreshes: Refreshes::default(),
             deferred: VecDeque::new(),
             dirty: Vec::new(),
             closed: Vec::new(),

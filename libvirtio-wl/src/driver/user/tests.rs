@@ -20,7 +20,7 @@ use crate::{
 const BASE: Features = Features::TRANS_FLAGS.union(Features::USE_SHMEM);
 const SOCKET: VfdFlags = VfdFlags::READ.union(VfdFlags::WRITE);
 
-fn pair(features: Features) -> (UserDriver, MockDevice) {
+pub(super) fn pair(features: Features) -> (UserDriver, MockDevice) {
     let (device, session) = MockDevice::new(features);
     let shared = Shared::new(session, Duration::ZERO);
     (UserDriver { shared }, device)
@@ -34,16 +34,16 @@ fn socket(id: VfdId) -> VfdInfo {
     }
 }
 
-fn host_id(n: u32) -> VfdId {
+pub(super) fn host_id(n: u32) -> VfdId {
     VfdId::host(0x4000_0000 + n).unwrap()
 }
 
-fn parsed(request: &Taken, features: Features) -> Request<'_> {
+pub(super) fn parsed(request: &Taken, features: Features) -> Request<'_> {
     Request::parse(&request.bytes, features).unwrap()
 }
 
 /// Connects; returns the VFD and its id.
-fn connect(driver: &UserDriver, device: &mut MockDevice) -> (NewVfd, VfdId) {
+pub(super) fn connect(driver: &UserDriver, device: &mut MockDevice) -> (NewVfd, VfdId) {
     thread::scope(|scope| {
         let new = scope.spawn(|| driver.new_context(&ContextName::DEFAULT));
         loop {
@@ -64,7 +64,11 @@ fn send(driver: &UserDriver, vfd: &NewVfd, bytes: &[u8]) -> io::Result<usize> {
     driver.send(vfd.fd.as_fd(), &[IoSlice::new(bytes)], &[], true)
 }
 
-fn recv(driver: &UserDriver, vfd: &NewVfd, len: usize) -> io::Result<(Vec<u8>, Vec<NewVfd>)> {
+pub(super) fn recv(
+    driver: &UserDriver,
+    vfd: &NewVfd,
+    len: usize,
+) -> io::Result<(Vec<u8>, Vec<NewVfd>)> {
     let mut bytes = vec![0; len];
     let mut vfds = Vec::new();
     let count = driver.recv(
@@ -83,7 +87,7 @@ fn events(fd: BorrowedFd<'_>) -> PollFlags {
     fds[0].revents().unwrap()
 }
 
-fn errno(result: io::Result<impl Sized>) -> Errno {
+pub(super) fn errno(result: io::Result<impl Sized>) -> Errno {
     let error = result.err().expect("it succeeded");
     Errno::from_raw(error.raw_os_error().expect("no errno"))
 }

@@ -128,6 +128,7 @@ impl State {
                     tracing::error!(%id, ?response, "cannot give credit");
                 }
             }
+            Purpose::Refresh { id, ticket } => self.refreshed(id, ticket, &response),
         }
         Ok(())
     }

@@ -90,11 +90,7 @@ impl State {
         let id = self.sendable(file)?;
         let mut vfds = attached
             .iter()
-            .map(|&file| match self.identities.get(file) {
-                Some(Known::Open(id)) => Ok(id),
-                Some(Known::Ended(_)) => Err(Errno::EINVAL),
-                None => Err(Errno::ENOTTY),
-            })
+            .map(|&file| check_is_open(self.identities.get(file)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut rest = Slices::new(bufs);
         if rest.is_empty() {
@@ -297,11 +293,20 @@ impl State {
         }
     }
 
-    fn check_alive(&self) -> io::Result<()> {
+    pub(super) fn check_alive(&self) -> io::Result<()> {
         if self.dead {
             return Err(Errno::ENODEV.into());
         }
         Ok(())
+    }
+}
+
+/// The VFD of a file that is one.
+pub(super) fn check_is_open(known: Option<Known>) -> Result<VfdId, Errno> {
+    match known {
+        Some(Known::Open(id)) => Ok(id),
+        Some(Known::Ended(_)) => Err(Errno::EINVAL),
+        None => Err(Errno::ENOTTY),
     }
 }
 
