@@ -1,5 +1,5 @@
 //! Tests of a guest's `/dev/wl0`: the calls, errors, poll states, mappings and endings that
-//! `linux/virtwl.h` and `spec` promise to programs, tried on the running kernel.
+//! `linux/virtwl.h` and `libvirtio-wl/PROTOCOL.md` promise to programs, tried on the running kernel.
 //!
 //! Prints [TAP](https://testanything.org/) 13; the exit status is 0 only when everything passed.
 //! The host has to run `selftest-peer` (in this package) and pass its sockets to the device:
@@ -34,6 +34,9 @@ struct Args {
     /// The device
     #[arg(long, value_name = "PATH", default_value = "/dev/wl0")]
     device: PathBuf,
+    /// Wait until the device is there: it has just been plugged in
+    #[arg(long)]
+    wait: bool,
     /// Only say what there is
     #[arg(long)]
     list: bool,
@@ -59,6 +62,12 @@ fn main() -> ExitCode {
             println!("{test}");
         }
         return ExitCode::SUCCESS;
+    }
+    if args.wait
+        && let Err(error) = waiting::until("the device", || Ok(args.device.exists()))
+    {
+        tap::bail_out(&format!("{error:#}"));
+        return ExitCode::FAILURE;
     }
     runner::run(&args.device, &tests)
 }
