@@ -372,8 +372,10 @@ void wl_reap(struct wl_dev *dev, struct list_head *list)
 		}
 		wl_req_put(req);
 	}
-	if (freed)
+	if (freed) {
+		atomic_inc(&dev->freed);
 		wake_up_all(&dev->out_wait);
+	}
 }
 
 static void *wl_in_next(struct wl_dev *dev, unsigned int *len)

@@ -13,6 +13,9 @@
 static_assert(sizeof(struct virtwl_ioctl_new) == 48);
 static_assert(sizeof(struct virtwl_ioctl_txn) == 116);
 
+/* What the first header has: all up to the size of memory. */
+#define WL_NEW_ARG_MIN	offsetofend(struct virtwl_ioctl_new, size)
+
 static int wl_fill_request(struct wl_dev *dev, const struct virtwl_ioctl_new *arg,
 			   struct wl_msg_new *msg)
 {
@@ -106,34 +109,40 @@ static int wl_take_response(struct wl_vfd *vfd, const struct wl_req *req,
 	return 0;
 }
 
-static int wl_alloc_id(struct wl_vfd *vfd)
+/* The lowest free id. Waits for those that are being given free, for no others. */
+static int wl_alloc_id(struct wl_vfd *vfd, bool nonblock)
 {
-	/* Not ours to wait for: ids that open VFDs hold. */
-	int closing = atomic_read(&vfd->dev->closing);
-	int err = xa_alloc(&vfd->dev->vfds, &vfd->id, vfd,
-			   XA_LIMIT(WL_GUEST_ID_MIN, WL_GUEST_ID_MAX), GFP_KERNEL);
+	struct wl_dev *dev = vfd->dev;
+	int err;
 
-	return err == -EBUSY && !closing ? -ENOSPC : err;
+	for (;;) {
+		int freed = atomic_read(&dev->freed);
+		bool closing = atomic_read(&dev->closing);
+
+		err = xa_alloc(&dev->vfds, &vfd->id, vfd,
+			       XA_LIMIT(WL_GUEST_ID_MIN, WL_GUEST_ID_MAX), GFP_KERNEL);
+		if (err != -EBUSY)
+			return err;
+		if (!closing)
+			return -ENOSPC;
+		if (nonblock)
+			return -EAGAIN;
+		err = wait_event_interruptible(dev->out_wait,
+					       atomic_read(&dev->freed) != freed);
+		if (err)
+			return err;
+	}
 }
 
-/* A VFD with its id, which the lowest free one is. */
+/* A VFD with its id. */
 static struct wl_vfd *wl_new_vfd(struct wl_dev *dev, bool nonblock)
 {
 	struct wl_vfd *vfd = wl_vfd_new(dev, GFP_KERNEL);
-	int err = 0, wait = 0;
+	int err;
 
 	if (!vfd)
 		return ERR_PTR(-ENOMEM);
-	if (nonblock) {
-		err = wl_alloc_id(vfd);
-		if (err == -EBUSY)
-			err = -EAGAIN;
-	} else {
-		wait = wait_event_interruptible(dev->out_wait,
-						(err = wl_alloc_id(vfd)) != -EBUSY);
-	}
-	if (wait)
-		err = wait;
+	err = wl_alloc_id(vfd, nonblock);
 	if (err) {
 		wl_vfd_put(vfd);
 		return ERR_PTR(err);
@@ -224,7 +233,9 @@ static int wl_new(struct file *dev_file, void __user *user, size_t size)
 static long wl_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	/* Older headers have a shorter argument, and so another number. */
-	if (_IOC_NR(cmd) != _IOC_NR(VIRTWL_IOCTL_NEW))
+	if (_IOC_TYPE(cmd) != VIRTWL_IOCTL_BASE ||
+	    _IOC_NR(cmd) != _IOC_NR(VIRTWL_IOCTL_NEW) ||
+	    _IOC_SIZE(cmd) < WL_NEW_ARG_MIN)
 		return -ENOTTY;
 	return wl_new(file, (void __user *)arg, _IOC_SIZE(cmd));
 }

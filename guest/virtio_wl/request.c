@@ -98,6 +98,12 @@ static bool wl_share_left(const struct wl_vfd *vfd)
 	       vfd->inflight_bytes < WL_SHARE_BYTES;
 }
 
+/* For a SEND of so many descriptors. */
+static bool wl_room_left(const struct wl_dev *dev, unsigned int need)
+{
+	return dev->out_vq->num_free >= min(need + WL_SPARE_DESCS, dev->out_size);
+}
+
 /* Under out_lock. -EAGAIN: no room now. */
 static int wl_req_add(struct wl_req *req, struct scatterlist *sgs)
 {
@@ -110,9 +116,7 @@ static int wl_req_add(struct wl_req *req, struct scatterlist *sgs)
 	if (dev->dead)
 		return -ENODEV;
 	if (req->kind == WL_REQ_SEND) {
-		unsigned int want = min(need + WL_SPARE_DESCS, dev->out_size);
-
-		if (!wl_share_left(vfd) || dev->out_vq->num_free < want)
+		if (!wl_share_left(vfd) || !wl_room_left(dev, need))
 			return -EAGAIN;
 	}
 	if (!sgs) {
@@ -255,8 +259,7 @@ bool wl_may_send(struct wl_vfd *vfd)
 	bool may;
 
 	spin_lock_irq(&dev->out_lock);
-	may = dev->dead || (wl_share_left(vfd) && dev->out_vq->num_free >=
-			    min(2u + WL_SPARE_DESCS, dev->out_size));
+	may = dev->dead || (wl_share_left(vfd) && wl_room_left(dev, 2));
 	if (!may)
 		dev->starved = true;
 	spin_unlock_irq(&dev->out_lock);

@@ -65,7 +65,6 @@ static ssize_t wl_vfd_write(struct file *file, const char __user *data,
 static loff_t wl_vfd_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct wl_vfd *vfd = file->private_data;
-
 	u32 size = READ_ONCE(vfd->size);
 
 	if (!size)

@@ -57,6 +57,7 @@ struct wl_dev {
 
 	struct xarray vfds;
 	atomic_t closing;		/* guest ids that become free soon */
+	atomic_t freed;			/* how often some have */
 
 	bool trans_flags;
 	bool use_shmem;

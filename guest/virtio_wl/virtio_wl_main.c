@@ -108,30 +108,34 @@ static int wl_find_vqs(struct wl_dev *dev)
 	return 0;
 }
 
-/* Calls a function for every VFD, none of which can go away meanwhile. */
-static void wl_for_each_vfd(struct wl_dev *dev, void (*call)(struct wl_vfd *))
+/* The first VFD with this id or a higher one, which then is in `id`. */
+static struct wl_vfd *wl_next_vfd(struct wl_dev *dev, unsigned long *id)
 {
-	unsigned long id = 0;
 	struct wl_vfd *vfd;
 
-	for (;; id++) {
-		xa_lock(&dev->vfds);
-		vfd = xa_find(&dev->vfds, &id, ULONG_MAX, XA_PRESENT);
-		if (vfd)
-			wl_vfd_get(vfd);
-		xa_unlock(&dev->vfds);
-		if (!vfd)
-			return;
-		call(vfd);
-		wl_vfd_put(vfd);
-	}
+	xa_lock(&dev->vfds);
+	vfd = xa_find(&dev->vfds, id, ULONG_MAX, XA_PRESENT);
+	if (vfd)
+		wl_vfd_get(vfd);
+	xa_unlock(&dev->vfds);
+	return vfd;
 }
 
-/* Announced by the device, and never named in a message. */
-static void wl_forget_unclaimed(struct wl_vfd *vfd)
+static void wl_end_vfds(struct wl_dev *dev)
 {
-	if ((vfd->id & WL_HOST_ID_BIT) && !vfd->claimed)
-		wl_vfd_forget(vfd);
+	unsigned long id;
+	struct wl_vfd *vfd;
+
+	for (id = 0; (vfd = wl_next_vfd(dev, &id)); id++) {
+		wl_vfd_die(vfd);
+		wl_vfd_put(vfd);
+	}
+	for (id = WL_HOST_ID_BIT; (vfd = wl_next_vfd(dev, &id)); id++) {
+		/* Announced by the device, and never named in a message. */
+		if (!vfd->claimed)
+			wl_vfd_forget(vfd);
+		wl_vfd_put(vfd);
+	}
 }
 
 /* Everything fails with ENODEV from here on. Only the first call does it. */
@@ -150,8 +154,7 @@ static void wl_dev_stop(struct wl_dev *dev, bool answers)
 	/* What was answered, but not finished. */
 	queue_work(dev->wq, &dev->work);
 	flush_work(&dev->work);
-	wl_for_each_vfd(dev, wl_vfd_die);
-	wl_for_each_vfd(dev, wl_forget_unclaimed);
+	wl_end_vfds(dev);
 }
 
 static void wl_fail_work(struct work_struct *work)
