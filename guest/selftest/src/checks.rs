@@ -3,6 +3,7 @@
 mod connection;
 mod endings;
 mod flow;
+mod left;
 mod many;
 mod memory;
 mod node;
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::device::{Device, Kind, Vfd};
+use crate::device::{Device, Kind, PAGE, Vfd};
+use crate::features::{Feature, Features};
 use crate::runner::Test;
 
 /// Tests of one thing.
@@ -82,17 +84,23 @@ pub(crate) fn all() -> &'static [Group] {
     ]
 }
 
+/// The peer that never reads.
+const STUCK_PEER: Kind<'_> = Kind::Named("stuck");
+
 /// What every test starts from.
 #[derive(Debug)]
 pub(crate) struct Context {
     path: PathBuf,
+    features: Features,
 }
 
 impl Context {
-    pub(crate) fn new(path: &Path) -> Self {
-        Self {
+    /// For the device at this path.
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        Ok(Self {
             path: path.to_owned(),
-        }
+            features: Features::of(&sysfs(path)?)?,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -101,8 +109,23 @@ impl Context {
 
     /// The device in `/sys/class/misc`.
     pub(crate) fn sysfs(&self) -> Result<PathBuf> {
-        let node = self.path.file_name().context("no file name")?;
-        Ok(Path::new("/sys/class/misc").join(node))
+        sysfs(&self.path)
+    }
+
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
+    }
+
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        self.features.has(feature)
+    }
+
+    /// Ends the test here if the device has no such feature; `why` says what is missing with it.
+    pub(crate) fn needs(&self, feature: Feature, why: &str) -> Result<()> {
+        if self.has(feature) {
+            return Ok(());
+        }
+        Err(Skip(format!("the device has no {}: {why}", feature.name())).into())
     }
 
     pub(crate) fn open(&self) -> Result<Device> {
@@ -121,12 +144,29 @@ impl Context {
 
     /// A new connection to the peer that never reads.
     pub(crate) fn stuck(&self) -> Result<Vfd> {
-        self.connect(Kind::Named("stuck"))
+        let why = "it takes what nobody reads, and drops the connection when it is too much";
+        self.needs(Feature::Credit, why)?;
+        self.connect(STUCK_PEER)
+    }
+
+    /// Ends the test here if there is no memory.
+    pub(crate) fn needs_memory(&self) -> Result<()> {
+        self.needs(Feature::UseShmem, "there is no memory")
     }
 
     /// New memory.
     pub(crate) fn memory(&self, size: usize) -> Result<Vfd> {
+        self.needs_memory()?;
         self.connect(Kind::Memory(u32::try_from(size)?))
+    }
+
+    /// Something that can be passed on as often as one likes.
+    pub(crate) fn anything(&self) -> Result<Vfd> {
+        if self.has(Feature::UseShmem) {
+            self.memory(PAGE)
+        } else {
+            self.echo()
+        }
     }
 
     fn connect(&self, kind: Kind<'_>) -> Result<Vfd> {
@@ -134,6 +174,12 @@ impl Context {
             .create(kind)
             .with_context(|| format!("{kind:?}"))
     }
+}
+
+/// The device of this path in `/sys/class/misc`.
+fn sysfs(path: &Path) -> Result<PathBuf> {
+    let node = path.file_name().context("no file name")?;
+    Ok(Path::new("/sys/class/misc").join(node))
 }
 
 /// A test that cannot be tried here, and why.

@@ -16,6 +16,7 @@
 
 mod checks;
 mod device;
+mod features;
 mod mapping;
 mod runner;
 mod sys;

@@ -7,17 +7,20 @@ use std::path::Path;
 use std::process::{ExitCode, exit};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::checks::{Context, Group, Skip, When};
-use crate::tap::{Outcome, Tap, bail_out};
+use crate::tap::{Outcome, Tap, bail_out, diagnostic};
 
 /// Longest time of one test. The longest takes a minute on an emulated processor that others want
 /// as well; this only bounds a hang.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// How long a test may take without its time being told.
+const LONG: Duration = Duration::from_secs(2);
+
 /// Exit status when the rest was not tried.
-const BAILED_OUT: i32 = 2;
+const BAILED_OUT: u8 = 2;
 
 /// One test.
 #[derive(Clone, Copy)]
@@ -51,12 +54,26 @@ pub(crate) fn select(groups: &[Group], filters: &[String], keep_device: bool) ->
 
 /// Runs them all and prints the results.
 pub(crate) fn run(device: &Path, tests: &[Test]) -> ExitCode {
-    let context = Context::new(device);
     let mut tap = Tap::plan(tests.len());
+    let context = match Context::new(device) {
+        Ok(context) => context,
+        Err(error) => {
+            bail_out(&format!("{error:#}"));
+            return ExitCode::from(BAILED_OUT);
+        }
+    };
+    for name in context.features().missing() {
+        diagnostic(&format!("the device has no {name}"));
+    }
     let watchdog = watchdog();
     for test in tests {
         let _ = watchdog.send(test.to_string());
+        let start = Instant::now();
         tap.result(&test.to_string(), &outcome(*test, &context));
+        let took = start.elapsed();
+        if took >= LONG {
+            diagnostic(&format!("took {:.1} s", took.as_secs_f32()));
+        }
     }
     drop(watchdog);
     if tap.finish() {
@@ -102,7 +119,7 @@ fn watchdog() -> Sender<String> {
                         "{current}: no end after {} seconds",
                         LIMIT.as_secs()
                     ));
-                    exit(BAILED_OUT);
+                    exit(BAILED_OUT.into());
                 }
             }
         }

@@ -2,12 +2,14 @@
 
 use anyhow::{Result, ensure};
 use guest_selftest::peer::{Order, pattern};
+use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use super::signals::fill;
-use super::{Context, Group, ensure_eq, ensure_errno};
+use super::{Context, Group, STUCK_PEER, ensure_eq, ensure_errno};
 use crate::device::MESSAGE;
-use crate::tap;
+use crate::features::Feature;
+use crate::{tap, waiting};
 
 pub(super) const GROUP: Group = Group::new(
     "flow",
@@ -16,10 +18,7 @@ pub(super) const GROUP: Group = Group::new(
             "a VFD nobody reads stops no other, and keeps all",
             neglected,
         ),
-        (
-            "a peer that does not read makes EAGAIN, and no POLLOUT",
-            stuck,
-        ),
+        ("what waits for a peer that does not read is bounded", stuck),
         (
             "after a stuck peer is closed its room is free",
             stuck_closed,
@@ -53,7 +52,13 @@ fn neglected(context: &Context) -> Result<()> {
 /// No more than this waits for a peer anywhere, bytes: the device drops connections at 1 MiB.
 const STUCK: usize = 1 << 20;
 
+/// The bound of a device, and what the socket to the peer holds.
+const DROPPED: usize = 4 << 20;
+
 fn stuck(context: &Context) -> Result<()> {
+    if !context.has(Feature::Credit) {
+        return dropped(context);
+    }
     let vfd = context.stuck()?;
     let taken = fill(&vfd)?;
     tap::diagnostic(&format!("{taken} bytes wait for a peer that does not read"));
@@ -63,6 +68,25 @@ fn stuck(context: &Context) -> Result<()> {
     let other = context.echo()?;
     ensure_eq!(other.poll(PollFlags::POLLOUT)?, PollFlags::POLLOUT);
     other.echo(b"others go on")
+}
+
+/// A device that must answer at once takes everything, until it drops the connection.
+fn dropped(context: &Context) -> Result<()> {
+    let vfd = context.open()?.create(STUCK_PEER)?;
+    let mut taken = 0;
+    let error = loop {
+        match vfd.send(&[0; MESSAGE]) {
+            Ok(()) => taken += MESSAGE,
+            Err(error) => break error,
+        }
+        ensure!(taken <= DROPPED, "{taken} bytes taken");
+    };
+    tap::diagnostic(&format!(
+        "{taken} bytes were taken for a peer that does not read"
+    ));
+    ensure_eq!(error, Errno::ENODEV);
+    waiting::event(&vfd, PollFlags::POLLHUP)?;
+    context.echo()?.echo(b"others go on")
 }
 
 fn stuck_closed(context: &Context) -> Result<()> {

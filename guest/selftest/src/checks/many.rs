@@ -1,15 +1,13 @@
 //! Many of everything, and that none stays behind.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 use nix::errno::Errno;
-use nix::sys::mman::ProtFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::left::{nothing_is_left, rounds};
 use super::{Context, Group, Skip, ensure_eq};
 use crate::device::{Device, Kind, PAGE, Vfd};
 use crate::mapping::Mapping;
@@ -52,76 +50,64 @@ fn take_all_ids(device: &Device) -> Result<Vec<Vfd>> {
     }
 }
 
-/// That nothing is left of VFDs that were closed: ids can all be had, and the driver's counts of
-/// VFDs, requests and unread messages are those of before.
-pub(super) fn nothing_is_left(context: &Context) -> Result<()> {
+/// That all ids can be had, so none is still taken by what was closed.
+pub(super) fn every_id(context: &Context) -> Result<()> {
     // Ids whose close is under way are waited for by NEW itself.
     ensure_eq!(take_all_ids(&context.open()?)?.len(), IDS);
-    for counter in ["vfds", "requests", "unread"] {
-        let path = context.sysfs()?.join(counter);
-        let mut count = String::new();
-        waiting::until(&format!("0 in {}", path.display()), || {
-            count = match fs::read_to_string(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-                other => other?,
-            };
-            Ok(count.trim() == "0")
-        })
-        .with_context(|| format!("{counter}: {count}"))?;
-    }
     Ok(())
 }
 
 fn all_ids(context: &Context) -> Result<()> {
-    (0..2).try_for_each(|_| nothing_is_left(context))
+    (0..2).try_for_each(|_| every_id(context))?;
+    nothing_is_left(context)
 }
 
 fn connections(context: &Context) -> Result<()> {
     let device = context.open()?;
-    for _ in 0..1000 {
-        device.create(Kind::Context)?.echo(b"hi")?;
-    }
-    nothing_is_left(context)
+    rounds(context, 1000, || device.create(Kind::Context)?.echo(b"hi"))
 }
 
 /// Messages under way at once: the descriptors of all must fit.
 const WINDOW: usize = 100;
+/// Rounds of so many messages: 10000 in all, besides those that warm up.
+const WINDOWS: usize = 100;
 
 fn messages(context: &Context) -> Result<()> {
+    let mut number = 0_usize;
+    rounds(context, WINDOWS, || {
+        number += 1;
+        window(context, number)
+    })
+}
+
+/// Messages with a descriptor each there and back; all they need is made anew.
+fn window(context: &Context, number: usize) -> Result<()> {
     let vfd = context.memory(PAGE)?;
     let ours = Mapping::shared(&vfd, PAGE)?;
     let echo = context.echo()?;
-    for round in 0..100_usize {
-        for _ in 0..WINDOW {
-            echo.send_fds(b"m", &[vfd.as_fd()])?;
-        }
-        let back = echo.recv_exactly(WINDOW, WINDOW)?;
-        ours.write(0, &round.to_le_bytes());
-        let last = back.fds.last().ok_or_else(|| anyhow!("no descriptor"))?;
-        let theirs = Mapping::new(
-            last,
-            PAGE,
-            0,
-            ProtFlags::PROT_READ,
-            nix::sys::mman::MapFlags::MAP_SHARED,
-        )?;
-        ensure_eq!(theirs.read(0, 8), round.to_le_bytes().to_vec());
+    for _ in 0..WINDOW {
+        echo.send_fds(b"m", &[vfd.as_fd()])?;
     }
-    drop((ours, vfd, echo));
-    nothing_is_left(context)
+    let back = echo.recv_exactly(WINDOW, WINDOW)?;
+    ours.write(0, &number.to_le_bytes());
+    let last = back.fds.last().ok_or_else(|| anyhow!("no descriptor"))?;
+    let theirs = Mapping::read_only(last, PAGE)?;
+    ensure_eq!(theirs.read(0, 8), number.to_le_bytes().to_vec());
+    Ok(())
 }
 
 fn allocations(context: &Context) -> Result<()> {
     const SIZE: usize = 16 * PAGE;
+    context.needs_memory()?;
     let device = context.open()?;
-    for round in 0..400_usize {
+    rounds(context, 400, || {
         let vfd = device.create(Kind::Memory(u32::try_from(SIZE)?))?;
         let memory = Mapping::shared(&vfd, SIZE)?;
         ensure_eq!((memory.get(0), memory.get(SIZE - 1)), (0, 0));
         memory.set(SIZE - 1, 1);
-        ensure!(memory.get(SIZE - 1) == 1, "allocation {round}");
-    }
-    nothing_is_left(context)
+        ensure_eq!(memory.get(SIZE - 1), 1);
+        Ok(())
+    })
 }
 
 /// Threads, connections of each, messages of each connection.

@@ -54,6 +54,7 @@ fn sizes(context: &Context) -> Result<()> {
 }
 
 fn bad_sizes(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     let device = context.open()?;
     // The last does not fit 32 bits once rounded to pages.
     for size in [0, u32::MAX] {
@@ -78,6 +79,7 @@ const EACH: usize = 100;
 const THREADS: usize = 4;
 
 fn fresh(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| scope.spawn(move || fresh_thread(context, thread)))

@@ -82,6 +82,7 @@ fn dmabuf(context: &Context) -> Result<()> {
 }
 
 fn short_argument(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     let device = context.open()?;
     // Memory of one byte: type, fd, flags, size; behind it what must stay untouched.
     let mut argument = [0_u8; 24];

@@ -80,7 +80,7 @@ fn as_many_as_fit(context: &Context) -> Result<()> {
 
 fn stops_at_negative(context: &Context) -> Result<()> {
     let echo = context.echo()?;
-    let vfd = context.memory(PAGE)?;
+    let vfd = context.anything()?;
     let number = vfd.as_fd().as_raw_fd();
     sys::ioctl_send_numbers(echo.as_fd(), b"one", &[number, -7, number])?;
     echo.recv_exactly(3, 1)?;
@@ -93,7 +93,7 @@ const MESSAGES: usize = 100;
 
 fn order(context: &Context) -> Result<()> {
     let echo = context.echo()?;
-    let vfd = context.memory(PAGE)?;
+    let vfd = context.anything()?;
     for _ in 0..MESSAGES {
         echo.send_fds(b"m", &[vfd.as_fd()])?;
     }
@@ -124,7 +124,7 @@ fn refused(context: &Context) -> Result<()> {
         ensure_errno!(echo.send_fds(b"x", &[fd]), EINVAL);
     }
     // Behind a good one too, and then nothing is sent.
-    let good = context.memory(PAGE)?;
+    let good = context.anything()?;
     ensure_errno!(echo.send_fds(b"x", &[good.as_fd(), memfd.as_fd()]), EINVAL);
     ensure_errno!(
         sys::ioctl_send_numbers(echo.as_fd(), b"x", &[i32::MAX]),
@@ -147,7 +147,7 @@ fn connection(context: &Context) -> Result<()> {
 
 fn read_leaves(context: &Context) -> Result<()> {
     let echo = context.echo()?;
-    let vfd = context.memory(PAGE)?;
+    let vfd = context.anything()?;
     echo.send_fds(b"ab", &[vfd.as_fd()])?;
     waiting::readable(&echo)?;
     ensure_eq!(echo.read(10)?.as_slice(), b"ab");
@@ -163,7 +163,7 @@ fn read_leaves(context: &Context) -> Result<()> {
 
 fn full_table(context: &Context) -> Result<()> {
     let echo = context.echo()?;
-    let vfd = context.memory(PAGE)?;
+    let vfd = context.anything()?;
     echo.send_fds(b"ab", &[vfd.as_fd(), vfd.as_fd()])?;
     waiting::readable(&echo)?;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
@@ -197,6 +197,7 @@ fn check_pattern(vfd: &Vfd, size: usize) -> Result<()> {
 }
 
 fn host_memory(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     let host = context.host()?;
     for size in [1, ODD, 16 * PAGE] {
         let vfd = only(order_host(&host, Order::Memory { count: 1, size }, 1)?)?;
@@ -206,6 +207,7 @@ fn host_memory(context: &Context) -> Result<()> {
 }
 
 fn host_memories(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     let host = context.host()?;
     let order = Order::Memory {
         count: MAX_FDS,
@@ -218,6 +220,7 @@ fn host_memories(context: &Context) -> Result<()> {
 }
 
 fn sealed(context: &Context) -> Result<()> {
+    context.needs_memory()?;
     let host = context.host()?;
     let vfd = only(order_host(&host, Order::Sealed { size: ODD }, 1)?)?;
     check_pattern(&vfd, ODD)
@@ -235,7 +238,7 @@ fn host_socket(context: &Context) -> Result<()> {
 fn closed_unread(context: &Context) -> Result<()> {
     for _ in 0..20 {
         let echo = context.echo()?;
-        let vfd = context.memory(PAGE)?;
+        let vfd = context.anything()?;
         let nested = context.echo()?;
         nested.send_fds(b"inner", &[vfd.as_fd()])?;
         echo.send_fds(b"outer", &[nested.as_fd(), vfd.as_fd()])?;

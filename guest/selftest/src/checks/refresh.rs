@@ -4,13 +4,13 @@ use std::os::fd::AsFd;
 
 use anyhow::{Result, ensure};
 use guest_selftest::peer::{Order, pattern};
-use nix::errno::Errno;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Whence, lseek};
 
 use super::passing::{only, order_host};
-use super::{Context, Group, Skip, ensure_eq, ensure_errno};
+use super::{Context, Group, ensure_eq, ensure_errno};
 use crate::device::{PAGE, Vfd};
+use crate::features::Feature;
 use crate::mapping::Mapping;
 use crate::sys;
 
@@ -31,12 +31,17 @@ pub(super) const GROUP: Group = Group::new(
 /// Most times the device maps a file that grows.
 const GROWTHS: usize = 8;
 
-/// Refreshes, unless the device cannot.
-fn refresh(vfd: &Vfd) -> Result<u64> {
-    match vfd.refresh() {
-        Err(Errno::ENOTTY) => Err(Skip("the device has no REFRESH".to_owned()).into()),
-        other => Ok(other?),
+/// Ends the test here unless memory can be refreshed; then it must be refused.
+fn needs_refresh(context: &Context) -> Result<()> {
+    if !context.has(Feature::Refresh) {
+        ensure_errno!(context.echo()?.refresh(), ENOTTY);
     }
+    context.needs_memory()?;
+    context.needs(Feature::Refresh, "memory keeps its size")
+}
+
+fn refresh(vfd: &Vfd) -> Result<usize> {
+    Ok(usize::try_from(vfd.refresh()?)?)
 }
 
 fn host_memory(host: &Vfd, size: usize) -> Result<Vfd> {
@@ -44,6 +49,7 @@ fn host_memory(host: &Vfd, size: usize) -> Result<Vfd> {
 }
 
 fn grown(context: &Context) -> Result<()> {
+    needs_refresh(context)?;
     let host = context.host()?;
     let vfd = host_memory(&host, PAGE)?;
     // To some pages, by no page, and to a lot. The device maps whole pages of what may grow on.
@@ -55,7 +61,7 @@ fn grown(context: &Context) -> Result<()> {
         let before = vfd.size()?;
         order_host(&host, Order::Grow { size: to }, 0)?;
         ensure!(vfd.size()? == before, "it grew by itself");
-        ensure_eq!(usize::try_from(refresh(&vfd)?)?, size);
+        ensure_eq!(refresh(&vfd)?, size);
         ensure_eq!(vfd.size()?, size);
         ensure_eq!(lseek(&vfd, 0, Whence::SeekEnd)?, i64::try_from(size)?);
         let memory = Mapping::read_only(&vfd, size)?;
@@ -68,6 +74,7 @@ fn grown(context: &Context) -> Result<()> {
 }
 
 fn older_mapping(context: &Context) -> Result<()> {
+    needs_refresh(context)?;
     let host = context.host()?;
     let vfd = host_memory(&host, 2 * PAGE)?;
     let older = Mapping::shared(&vfd, 2 * PAGE)?;
@@ -89,19 +96,21 @@ fn older_mapping(context: &Context) -> Result<()> {
 }
 
 fn unchanged(context: &Context) -> Result<()> {
+    needs_refresh(context)?;
     let host = context.host()?;
     let vfd = host_memory(&host, PAGE + 1)?;
     let memory = Mapping::read_only(&vfd, PAGE + 1)?;
     for _ in 0..3 * GROWTHS {
-        ensure_eq!(usize::try_from(refresh(&vfd)?)?, PAGE + 1);
+        ensure_eq!(refresh(&vfd)?, PAGE + 1);
     }
     ensure_eq!(memory.get(PAGE), pattern(PAGE));
     let own = context.memory(PAGE)?;
-    ensure_eq!(usize::try_from(refresh(&own)?)?, PAGE);
+    ensure_eq!(refresh(&own)?, PAGE);
     Ok(())
 }
 
 fn no_memory(context: &Context) -> Result<()> {
+    needs_refresh(context)?;
     refresh(&context.memory(PAGE)?)?;
     ensure_errno!(context.echo()?.refresh(), EINVAL);
     let vfd = context.memory(PAGE)?;
@@ -110,6 +119,7 @@ fn no_memory(context: &Context) -> Result<()> {
 }
 
 fn too_often(context: &Context) -> Result<()> {
+    needs_refresh(context)?;
     let host = context.host()?;
     let vfd = host_memory(&host, PAGE)?;
     for growth in 1..=GROWTHS {
@@ -120,7 +130,7 @@ fn too_often(context: &Context) -> Result<()> {
             },
             0,
         )?;
-        ensure_eq!(usize::try_from(refresh(&vfd)?)?, (growth + 1) * PAGE);
+        ensure_eq!(refresh(&vfd)?, (growth + 1) * PAGE);
     }
     let size = (GROWTHS + 2) * PAGE;
     order_host(&host, Order::Grow { size }, 0)?;

@@ -12,7 +12,8 @@ use nix::sys::wait::WaitStatus;
 
 use super::signals::fill;
 use super::{Context, Group, Skip, When, ensure_eq, ensure_errno};
-use crate::device::{Kind, MESSAGE, PAGE};
+use crate::device::{Kind, MESSAGE, PAGE, Vfd};
+use crate::features::Feature;
 use crate::mapping::Mapping;
 use crate::sys;
 use crate::waiting;
@@ -62,27 +63,42 @@ fn unbind(context: &Context) -> Result<()> {
     let name = bus_name(context)?;
     let device = context.open()?;
     let reader = context.echo()?;
-    let stuck = context.stuck()?;
-    fill(&stuck)?;
-    stuck.set_nonblocking(false)?;
-    let vfd = context.memory(PAGE)?;
-    let memory = Mapping::shared(&vfd, PAGE)?;
-    memory.set(0, 1);
+    let stuck = if context.has(Feature::Credit) {
+        let stuck = context.stuck()?;
+        fill(&stuck)?;
+        stuck.set_nonblocking(false)?;
+        Some(stuck)
+    } else {
+        None
+    };
+    let memory = if context.has(Feature::UseShmem) {
+        let vfd = context.memory(PAGE)?;
+        let mapping = Mapping::shared(&vfd, PAGE)?;
+        mapping.set(0, 1);
+        Some((vfd, mapping))
+    } else {
+        None
+    };
+    let made = match memory {
+        Some(_) => Kind::Memory(1),
+        None => Kind::PipeRead,
+    };
     thread::scope(|scope| -> Result<()> {
         let recv = scope.spawn(|| reader.recv(10).map(drop));
         let read = scope.spawn(|| reader.read(10).map(drop));
-        let send = scope.spawn(|| stuck.send(&[0; MESSAGE]));
+        let send = stuck.as_ref();
+        let send = send.map(|stuck| scope.spawn(|| stuck.send(&[0; MESSAGE])));
         let poller = scope.spawn(|| waiting::event(&reader, PollFlags::POLLIN));
         let create = scope.spawn(|| {
             loop {
-                match device.create(Kind::Memory(1)) {
+                match device.create(made) {
                     Ok(_) => {}
                     Err(error) => break Err::<(), Errno>(error),
                 }
             }
         });
         unbind_device(&name)?;
-        for call in [recv, read, send, create] {
+        for call in [recv, read, create].into_iter().chain(send) {
             let result = call.join().map_err(|_| anyhow!("a caller panicked"))?;
             ensure_eq!(result, Err(Errno::ENODEV));
         }
@@ -96,9 +112,16 @@ fn unbind(context: &Context) -> Result<()> {
     ensure_errno!(reader.send(b"x"), ENODEV);
     ensure_errno!(reader.recv(1), ENODEV);
     ensure_errno!(device.create(Kind::Context), ENODEV);
-    ensure_errno!(Mapping::shared(&vfd, PAGE), ENODEV);
     ensure!(context.open().is_err(), "the node is still there");
+    match memory {
+        Some((vfd, mapping)) => memory_is_gone(&vfd, &mapping),
+        None => Ok(()),
+    }
+}
 
+/// Memory of a device that is no more.
+fn memory_is_gone(vfd: &Vfd, memory: &Mapping) -> Result<()> {
+    ensure_errno!(Mapping::shared(vfd, PAGE), ENODEV);
     let ended = sys::in_child(|| i32::from(memory.get(0)))?;
     ensure!(
         matches!(ended, WaitStatus::Signaled(_, Signal::SIGBUS, _)),

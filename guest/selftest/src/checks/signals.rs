@@ -161,5 +161,5 @@ fn storm(context: &Context) -> Result<()> {
         Ok(result?)
     })?;
     tap::diagnostic(&format!("{made} connections, {interrupted} interrupted"));
-    super::many::nothing_is_left(context)
+    super::left::nothing_is_left(context)
 }
