@@ -37,6 +37,7 @@ mod unpack;
 pub(crate) use accel::Accel;
 use cache::Cache;
 pub(crate) use image::Image;
+use kernel::Version;
 
 /// Make bootable images for virtual machines.
 #[derive(Debug, clap::Args)]
@@ -77,13 +78,19 @@ pub(crate) fn ensure(images: &[Image], profile: Profile) -> Result<VmFiles> {
     deps::require(&[deps::BUILD, deps::PROGRAMS, deps::VM])?;
     let cache = Cache::open()?;
     let qemu = qemu::ensure(&cache)?;
-    let inputs = image::Inputs::prepare(cache, profile)?;
-    for image in images {
-        image::ensure(*image, &inputs)?;
+    for version in Version::ALL {
+        let images = Image::with_kernel(images, version);
+        if images.is_empty() {
+            continue;
+        }
+        let inputs = image::Inputs::prepare(cache.clone(), profile, version)?;
+        for image in images {
+            image::ensure(image, &inputs)?;
+        }
     }
     Ok(VmFiles {
         qemu,
-        images: inputs.cache().own("images"),
+        images: cache.own("images"),
     })
 }
 
@@ -105,11 +112,22 @@ pub(crate) fn make_images(args: &ImageArgs) -> Result<()> {
         println!("  what is in it: {}", dir.join("manifest").display());
     }
     if args.check {
-        let inputs = image::Inputs::prepare(Cache::open()?, args.profile)?;
-        for image in images {
-            image::again::compare(image, &inputs)?;
-            println!("{}: made again, the same byte for byte", image.name());
+        for version in Version::ALL {
+            check(&Image::with_kernel(&images, version), args.profile, version)?;
         }
+    }
+    Ok(())
+}
+
+/// Makes images that have this kernel once more, and compares.
+fn check(images: &[Image], profile: Profile, version: Version) -> Result<()> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let inputs = image::Inputs::prepare(Cache::open()?, profile, version)?;
+    for image in images {
+        image::again::compare(*image, &inputs)?;
+        println!("{}: made again, the same byte for byte", image.name());
     }
     Ok(())
 }

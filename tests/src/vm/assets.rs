@@ -9,7 +9,7 @@ use crate::bin::Binaries;
 use crate::skip;
 
 /// What makes all that is missing.
-const COMMAND: &str = "cargo xtask image --profile debug compositor app bare";
+const COMMAND: &str = "cargo xtask image --profile debug compositor app bare bare-6.1";
 
 /// An image of a guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Image {
     App,
     /// The kernel of [`Self::App`] with a small initial RAM file system; no disk.
     Bare,
+    /// The same with the oldest kernel our driver is for.
+    BareOldest,
 }
 
 impl Image {
@@ -32,6 +34,7 @@ impl Image {
             Self::CompositorDebug => "compositor-debug",
             Self::App => "app",
             Self::Bare => "bare",
+            Self::BareOldest => "bare-6.1",
         }
     }
 
@@ -40,7 +43,7 @@ impl Image {
         match self {
             Self::Compositor | Self::CompositorDebug => Role::Compositor,
             Self::App => Role::App,
-            Self::Bare => Role::Bare,
+            Self::Bare | Self::BareOldest => Role::Bare,
         }
     }
 

@@ -38,6 +38,9 @@ pub(super) fn run(report: &mut Report, args: &VmArgs, filter: Option<&str>) -> R
     if args.shell {
         images.push(Image::CompositorDebug);
     }
+    if args.all {
+        images.push(Image::BareOldest);
+    }
     let accel =
         match vm::ensure(&images, Profile::Debug).and_then(|files| args.accel.resolve(&files)) {
             Ok(accel) => accel,

@@ -19,7 +19,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context as _, Result};
 
 use super::digest::Digest;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Version};
 use super::modules::{self, Modules};
 use super::tree::{ROOT, Tree};
 use super::{cache, cpio, tool};
@@ -56,9 +56,18 @@ pub(crate) enum Image {
     App,
     /// Init, the self-test of the kernel driver and the bench, without a disk
     Bare,
+    /// The same with the oldest kernel the driver is for
+    #[value(name = "bare-6.1")]
+    BareOldest,
 }
 
 impl Image {
+    /// All with this kernel.
+    pub(crate) fn with_kernel(images: &[Self], version: Version) -> Vec<Self> {
+        let has = |image: &&Self| (**image == Self::BareOldest) == (version == Version::Oldest);
+        images.iter().filter(has).copied().collect()
+    }
+
     /// Name of its directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -66,6 +75,7 @@ impl Image {
             Self::CompositorDebug => "compositor-debug",
             Self::App => "app",
             Self::Bare => "bare",
+            Self::BareOldest => "bare-6.1",
         }
     }
 }
@@ -132,7 +142,7 @@ fn contents(image: Image, inputs: &Inputs) -> Result<Contents> {
         Image::Compositor => compositor::contents(inputs, false),
         Image::CompositorDebug => compositor::contents(inputs, true),
         Image::App => app::contents(inputs),
-        Image::Bare => bare::contents(inputs),
+        Image::Bare | Image::BareOldest => bare::contents(inputs),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The guests' kernel: Debian's 6.12, with what its modules are built with.
+//! The guests' kernel: Debian's 6.12, with what its modules are built with; and the oldest one that
+//! our driver is for, 6.1, to test it.
 //!
 //! The modules of Debian 12's own kernel lack the DMA buffers that programs of today want, and the
 //! cloud flavour has no screen. From the backports the plain 6.12 is built with Debian 12's own
@@ -13,12 +14,40 @@ use super::apt::Apt;
 use super::cache::{self, Cache};
 use super::unpack;
 
-/// The suite that has the kernel.
-const SUITE: &str = "bookworm-backports";
 /// Depends on the newest kernel's package.
 const IMAGE: &str = "linux-image-amd64";
 /// Name of the file with the release, written last.
 const RELEASE: &str = "release";
+
+/// Which of Debian's kernels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Version {
+    /// 6.12 of the backports.
+    Usual,
+    /// Debian 12's own 6.1.
+    Oldest,
+}
+
+impl Version {
+    /// All.
+    pub(crate) const ALL: [Self; 2] = [Self::Usual, Self::Oldest];
+
+    /// The suite that has it.
+    fn suite(self) -> &'static str {
+        match self {
+            Self::Usual => "bookworm-backports",
+            Self::Oldest => "bookworm",
+        }
+    }
+
+    /// Where it is kept in the cache.
+    fn place(self) -> &'static str {
+        match self {
+            Self::Usual => "kernel",
+            Self::Oldest => "kernel-6.1",
+        }
+    }
+}
 
 /// An unpacked kernel.
 #[derive(Clone, Debug)]
@@ -32,8 +61,8 @@ impl Kernel {
     ///
     /// # Errors
     /// When it cannot be fetched.
-    pub(crate) fn ensure(cache: &Cache) -> Result<Self> {
-        let root = cache.once("kernel", |root| fetch(cache, root))?;
+    pub(crate) fn ensure(cache: &Cache, version: Version) -> Result<Self> {
+        let root = cache.once(version.place(), |root| fetch(cache, version, root))?;
         Self::unpacked(root)
     }
 
@@ -72,10 +101,14 @@ fn headers(root: &Path, release: &str) -> PathBuf {
     root.join(format!("usr/src/linux-headers-{release}"))
 }
 
-fn fetch(cache: &Cache, root: &Path) -> Result<()> {
-    println!("     fetching a kernel for the guests from Debian (115 MB, once) ...");
-    let apt = Apt::open(&cache.shared("debs/kernel"), &["bookworm", SUITE])?;
-    let image = apt.show(SUITE, IMAGE)?;
+fn fetch(cache: &Cache, version: Version, root: &Path) -> Result<()> {
+    let suite = version.suite();
+    println!("     fetching a kernel for the guests from Debian's {suite} (115 MB, once) ...");
+    let apt = Apt::open(
+        &cache.shared("debs/kernel"),
+        &Version::ALL.map(Version::suite),
+    )?;
+    let image = apt.show(suite, IMAGE)?;
     let image = image
         .relations("Depends")
         .find(|name| name.starts_with("linux-image-"))
@@ -83,7 +116,7 @@ fn fetch(cache: &Cache, root: &Path) -> Result<()> {
         .to_owned();
     let release = image.trim_start_matches("linux-image-");
     let headers_package = format!("linux-headers-{release}");
-    let dependencies = apt.show(SUITE, &headers_package)?;
+    let dependencies = apt.show(suite, &headers_package)?;
     let mut packages = vec![image.as_str(), &headers_package];
     packages.extend(
         dependencies
@@ -91,7 +124,7 @@ fn fetch(cache: &Cache, root: &Path) -> Result<()> {
             .filter(|name| name.ends_with("-common") || name.starts_with("linux-kbuild-")),
     );
     unpack::new_root(root)?;
-    for file in apt.download(SUITE, &packages)? {
+    for file in apt.download(suite, &packages)? {
         unpack::package(&file, root)?;
     }
     relocate(&headers(root, release))?;

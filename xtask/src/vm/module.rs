@@ -32,7 +32,7 @@ pub(crate) fn build(cache: &Cache, kernel: &Kernel) -> Result<PathBuf> {
         );
     }
     let stamp = digest.finish();
-    let dir = cache.own("module");
+    let dir = cache.own(&format!("module-{}", kernel.release()));
     let (module, stamp_file) = (dir.join(format!("{NAME}.ko")), dir.join("stamp"));
     if module.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
         return Ok(module);

@@ -10,7 +10,7 @@ use integration_tests::Binaries;
 use crate::cargo::{self, Profile};
 use crate::vm::cache::{self, Cache};
 use crate::vm::guest_programs::GuestPrograms;
-use crate::vm::kernel::Kernel;
+use crate::vm::kernel::{Kernel, Version};
 use crate::vm::{module, tool};
 
 /// What images are made from: kernel, our module, our programs.
@@ -29,8 +29,8 @@ impl Inputs {
     ///
     /// # Errors
     /// When something cannot be fetched or built.
-    pub(crate) fn prepare(cache: Cache, profile: Profile) -> Result<Self> {
-        let kernel = Kernel::ensure(&cache)?;
+    pub(crate) fn prepare(cache: Cache, profile: Profile, version: Version) -> Result<Self> {
+        let kernel = Kernel::ensure(&cache, version)?;
         let module = module::build(&cache, &kernel)?;
         let guests = GuestPrograms::build(&cache, profile)?;
         Ok(Self::new(cache, profile, kernel, module, guests))

@@ -21,13 +21,13 @@ fn prepare(dir: &Path) -> Result<()> {
     for dir in [modules.join("kernel"), kernel.join("boot")] {
         cache::create_dir(&dir)?;
     }
-    let built_in = "kernel/virtio_console.ko\nkernel/virtio-wl.ko\n";
+    let built_in = "kernel/virtio_pci.ko\nkernel/virtio_console.ko\nkernel/virtio-wl.ko\n";
     cache::write(&modules.join("modules.builtin"), built_in)?;
     cache::write(&kernel.join("boot/vmlinuz-6.12-test"), "a kernel")?;
     cache::write(&kernel.join("release"), "6.12-test")?;
     let programs = dir.join("programs");
     cache::create_dir(&programs)?;
-    for name in ["virtio-wl-init", "virtio-wl-selftest"] {
+    for name in ["virtio-wl-init", "virtio-wl-selftest", "bench-peers"] {
         fs::copy(PROGRAM, programs.join(name)).context(PROGRAM)?;
     }
     Ok(())
