@@ -110,6 +110,11 @@ fn sommelier() -> Result<()> {
 }
 
 #[test]
+fn virtio_wl_init() -> Result<()> {
+    compare("virtio-wl-init")
+}
+
+#[test]
 fn options_are_found_in_text() {
     let text = "Usage: x [--socket PATH] --a-b=C, not--this, and --no-sandbox. --help -- rest";
     let found: Vec<_> = options(text).into_iter().collect();

@@ -34,5 +34,6 @@ fn the_drivers_self_test_passes() -> Result<()> {
     let results = selftest::run(&vm, &[])?;
     println!("self-test of the driver: {} passed", results.passed);
     vm.stop()?;
-    peer.stop_cleanly()
+    // It knows no signals: it ends by SIGTERM itself.
+    peer.stop().map(drop)
 }
