@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
-use virtio_wl::{DEVICE_VARIABLE, Device, DeviceAddress};
+use virtio_wl::{DEVICE_VARIABLE, DeviceAddress};
 
 use crate::args::Config;
 use crate::conn::{DeviceHost, Host, SocketHost};
@@ -106,8 +106,8 @@ fn host(config: &Config) -> Result<Rc<dyn Host>> {
         return socket_host(display);
     }
     let address = DeviceAddress::from_env()?;
-    let device = match Device::open_address(&address) {
-        Ok(device) => device,
+    let host = match DeviceHost::open(address.clone()) {
+        Ok(host) => host,
         Err(error) => {
             let asked_for = env::var_os(DEVICE_VARIABLE).is_some_and(|value| !value.is_empty());
             let outer = env::var_os("WAYLAND_DISPLAY").filter(|_| !asked_for && !config.parent);
@@ -121,7 +121,7 @@ fn host(config: &Config) -> Result<Rc<dyn Host>> {
             );
         }
     };
-    Ok(Rc::new(DeviceHost::new(device)))
+    Ok(Rc::new(host))
 }
 
 fn socket_host(display: &OsStr) -> Result<Rc<dyn Host>> {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::protocol::{Reply, Request};
 use crate::screenshot::Picture;
@@ -52,6 +52,8 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     stream: UnixStream,
+    /// What came after the last line that was read.
+    unread: Vec<u8>,
 }
 
 impl Client {
@@ -64,7 +66,36 @@ impl Client {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { stream })
+        let mut client = Self {
+            stream,
+            unread: Vec::new(),
+        };
+        client.greet()?;
+        Ok(client)
+    }
+
+    /// Makes sure that answers are to this client: what arrives before the greeting's is not.
+    fn greet(&mut self) -> Result<(), ClientError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let nanoseconds = now.unwrap_or_default().as_nanos();
+        let token = format!("{}-{nanoseconds}", std::process::id());
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        let request = Request::Hello {
+            token: token.clone(),
+        };
+        let mut line = serde_json::to_vec(&request).map_err(io::Error::from)?;
+        line.insert(0, b'\n');
+        line.push(b'\n');
+        self.stream.write_all(&line)?;
+        let wanted = Reply::Hello { token };
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let (line, _) = self.read_line()?;
+            if serde_json::from_slice(&line).is_ok_and(|reply: Reply| reply == wanted) {
+                return Ok(());
+            }
+        }
+        Err(ClientError::Unexpected("no greeting".to_owned()))
     }
 
     /// Sends one request and waits for its reply. A refusal is an error.
@@ -101,22 +132,28 @@ impl Client {
         }
     }
 
-    fn read_line(&self) -> Result<(Vec<u8>, Option<OwnedFd>), ClientError> {
-        let mut line = Vec::new();
+    /// The next line, and the descriptor that came by its end.
+    fn read_line(&mut self) -> Result<(Vec<u8>, Option<OwnedFd>), ClientError> {
         let mut fd = None;
         let mut chunk = [0; 16 * 1024];
-        while !line.ends_with(b"\n") {
+        let mut seen = 0;
+        loop {
+            let end = self.unread[seen..].iter().position(|&byte| byte == b'\n');
+            if let Some(end) = end {
+                let rest = self.unread.split_off(seen + end + 1);
+                return Ok((std::mem::replace(&mut self.unread, rest), fd));
+            }
+            seen = self.unread.len();
+            if seen > MAX_REPLY_BYTES {
+                return Err(ClientError::Unexpected("an endless line".to_owned()));
+            }
             let (n, received) = recv_with_fd(&self.stream, &mut chunk)?;
             fd = received.or(fd);
             if n == 0 {
                 return Err(ClientError::Closed);
             }
-            line.extend_from_slice(&chunk[..n]);
-            if line.len() > MAX_REPLY_BYTES {
-                return Err(ClientError::Unexpected("an endless line".to_owned()));
-            }
+            self.unread.extend_from_slice(&chunk[..n]);
         }
-        Ok((line, fd))
     }
 }
 

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use memfd::{FileSeal, MemfdOptions};
 
 use super::connection::Connection;
-use super::protocol::{Area, Input, Kind, MAX_TEXT_CHARS, Reply, Request, Stats, VmStats, Window};
+use super::protocol::{
+    Area, Input, Kind, MAX_TEXT_CHARS, MAX_TOKEN_BYTES, Reply, Request, Stats, VmStats, Window,
+};
 use super::wait;
 use crate::core::{PointF, Rect};
 use crate::input::InputEvent;
@@ -17,6 +19,10 @@ use crate::state::{Compositor, Pixels, WindowInfo, WindowKind};
 /// Runs one request; the reply may come later.
 pub(super) fn run(connection: &Rc<Connection>, compositor: &mut Compositor, request: Request) {
     let reply = match request {
+        Request::Hello { token } if token.len() > MAX_TOKEN_BYTES => {
+            error(format!("a token has at most {MAX_TOKEN_BYTES} bytes"))
+        }
+        Request::Hello { token } => Reply::Hello { token },
         Request::Windows {} => {
             Reply::Windows(compositor.windows().into_iter().map(Window::from).collect())
         }

@@ -149,6 +149,8 @@ impl Connection {
         if state.busy || state.closed {
             return None;
         }
+        let empty = state.input.iter().take_while(|&&b| b == b'\n').count();
+        state.input.drain(..empty);
         let Some(end) = state.input.iter().position(|&b| b == b'\n') else {
             if state.input.len() > MAX_REQUEST_BYTES {
                 tracing::warn!(

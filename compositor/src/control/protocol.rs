@@ -1,7 +1,7 @@
 //! What is said on the control socket.
 //!
 //! A stream of lines, each one JSON value: requests from the client, and for
-//! each, in order, exactly one reply. The reply to a screenshot carries one
+//! each, in order, exactly one reply; empty lines have none. The reply to a screenshot carries one
 //! descriptor with its first byte: sealed memory with the pixels.
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ pub const MAX_REQUEST_BYTES: usize = 32 * 1024;
 /// key events, and all of them are queued for one client.
 pub const MAX_TEXT_CHARS: usize = 1024;
 
+/// Longest token of a `hello`, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 64;
+
 /// Longest time a `wait` may take, in milliseconds: ten minutes.
 pub const MAX_WAIT_MS: u64 = 600_000;
 
@@ -21,6 +24,13 @@ pub const MAX_WAIT_MS: u64 = 600_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Answered by the same [`Reply::Hello`]. Whoever shares a stream with others before it, such as
+    /// the port of a virtual machine, says so first, in a line of its own after an empty one, and
+    /// passes over all lines until the answer: they are meant for those others.
+    Hello {
+        /// Tells the answer from those to others, at most [`MAX_TOKEN_BYTES`] long.
+        token: String,
+    },
     /// All windows.
     Windows {},
     /// The screen, after all that is committed by now has been drawn.
@@ -117,6 +127,11 @@ pub enum Condition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
+    /// To [`Request::Hello`].
+    Hello {
+        /// As in the request.
+        token: String,
+    },
     /// Done.
     Ok {},
     /// To [`Request::Windows`], topmost first.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -95,6 +95,46 @@ fn empty_screen_has_no_windows() {
 }
 
 #[test]
+fn lines_that_were_meant_for_others_are_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        (&stream)
+            .write_all(b"rest of a line\n{\"ok\":{}}\n{\"hello\":{\"token\":\"other\"}}\n{\"wind\n")
+            .unwrap();
+        let mut lines = BufReader::new(&stream).lines().map(Result::unwrap);
+        assert_eq!(
+            lines.next().unwrap(),
+            "",
+            "ends a line that another has left"
+        );
+        let hello = lines.next().unwrap();
+        (&stream)
+            .write_all(format!("{hello}\n").as_bytes())
+            .unwrap();
+        assert_eq!(lines.next().unwrap(), "{\"stats\":{}}");
+        (&stream)
+            .write_all(b"{\"error\":{\"message\":\"mine\"}}\n")
+            .unwrap();
+    });
+    let mut client = Client::connect(&path).unwrap();
+    let refused = client.request(&Request::Stats {}).unwrap_err();
+    assert_eq!(refused.to_string(), "mine");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_token_is_short() {
+    with_compositor(|path| {
+        let token = "x".repeat(protocol::MAX_TOKEN_BYTES + 1);
+        let mut client = Client::connect(&path).unwrap();
+        refusal(client.request(&Request::Hello { token }));
+    });
+}
+
+#[test]
 fn what_cannot_be_typed_is_refused() {
     with_compositor(|path| {
         let mut client = Client::connect(&path).unwrap();
@@ -139,7 +179,7 @@ fn garbage_gets_errors_and_pipelined_requests_get_answers_in_order() {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let writer = thread::spawn(move || {
             for _ in 0..lines {
-                stream.write_all(b"\n").unwrap();
+                stream.write_all(b"-\n").unwrap();
             }
             stream
                 .write_all(b"{\"windows\":{}}\n{\"windows\":{},\"quit\":{}}\n[]\n")

@@ -1,21 +1,26 @@
 //! The port that reaches the compositor's control socket from outside of the guest.
 //!
-//! Bytes are passed on as they are. Each host that connects gets a connection of its own, made when
-//! its first bytes come.
+//! Bytes are passed on as they are. A host that connects says hello in a line of its own, and gets
+//! a connection of its own by that. Whether there is a host, which the port could be asked for, is
+//! of no use: the end of one host's connection and the bytes of the next come by different queues,
+//! in any order.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
 use calloop::generic::Generic;
 use calloop::{Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::{read, write};
 
+use self::greeting::{Greeting, Piece};
 use crate::init::Init;
+
+mod greeting;
 
 /// Bytes that wait in each direction; then the sender waits.
 const BUFFER: usize = 64 * 1024;
@@ -23,13 +28,17 @@ const BUFFER: usize = 64 * 1024;
 /// Turns of both directions before others have theirs.
 const STEPS_PER_TURN: usize = 16;
 
-/// The port, and the connection of the host that is there now.
+/// The port, and the connection of the host that came last.
 #[derive(Debug)]
 pub(crate) struct Screen {
     port: Rc<OwnedFd>,
     handle: LoopHandle<'static, Init>,
     connection: Option<(Rc<OwnedFd>, RegistrationToken)>,
-    /// From the host.
+    /// Where in the host's lines its bytes are.
+    greeting: Greeting,
+    /// From the host, as it came.
+    from_port: VecDeque<u8>,
+    /// From the host, for its connection.
     to_socket: VecDeque<u8>,
     /// To the host.
     to_port: VecDeque<u8>,
@@ -61,6 +70,8 @@ impl Screen {
             port,
             handle: handle.clone(),
             connection: None,
+            greeting: Greeting::default(),
+            from_port: VecDeque::new(),
             to_socket: VecDeque::new(),
             to_port: VecDeque::new(),
             work: true,
@@ -83,11 +94,8 @@ impl Screen {
     }
 
     fn step(&mut self, target: &Path) -> bool {
-        let from_host = fill(&mut self.to_socket, &self.port);
-        if from_host == Moved::End {
-            self.hang_up();
-            return false;
-        }
+        // Its end is no host at the port: nothing can be read until one is there.
+        let mut moved = vec![fill(&mut self.from_port, &self.port), self.sort()];
         if self.connection.is_none()
             && !self.to_socket.is_empty()
             && let Err(error) = self.connect(target)
@@ -96,14 +104,13 @@ impl Screen {
             self.to_socket.clear();
             return true;
         }
-        let mut moved = vec![from_host];
         if let Some((socket, _)) = self.connection.clone() {
             let socket_moves = [
                 drain(&mut self.to_socket, &socket),
                 fill(&mut self.to_port, &socket),
             ];
             if socket_moves.contains(&Moved::End) {
-                self.hang_up_after_reply();
+                self.hang_up();
             }
             moved.extend(socket_moves);
         }
@@ -111,23 +118,45 @@ impl Screen {
         moved.contains(&Moved::Some)
     }
 
+    /// Looks for the next host among the bytes, and puts them where they go.
+    fn sort(&mut self) -> Moved {
+        if self.to_socket.len() >= BUFFER {
+            return Moved::None;
+        }
+        if self.from_port.is_empty() {
+            return Moved::None;
+        }
+        while let Some(byte) = self.from_port.pop_front() {
+            match self.greeting.next(byte) {
+                Piece::Part => {}
+                Piece::Bytes(bytes) => self.to_socket.extend(bytes),
+                Piece::Hello(bytes) => {
+                    // Nothing of the last conversation may reach this host, and no line that was
+                    // cut may swallow the first of this one.
+                    self.hang_up();
+                    self.to_port.clear();
+                    self.to_port.push_back(b'\n');
+                    self.to_socket.extend(bytes);
+                    return Moved::Some;
+                }
+            }
+        }
+        Moved::Some
+    }
+
     fn connect(&mut self, target: &Path) -> io::Result<()> {
-        let socket = UnixStream::connect(target)?;
-        socket.set_nonblocking(true)?;
-        let socket = Rc::new(OwnedFd::from(socket));
+        // A compositor that accepts nothing must not stop this process.
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(target)?)?;
+        let socket = Rc::new(socket);
         let token = watch(&self.handle, &socket).map_err(io::Error::other)?;
         self.connection = Some((socket, token));
         Ok(())
     }
 
-    /// The host has gone: nothing of its conversation may reach the next one.
+    /// Ends the connection; the compositor's last words are still sent.
     fn hang_up(&mut self) {
-        self.hang_up_after_reply();
-        self.to_port.clear();
-    }
-
-    /// The compositor has ended the connection; its last words are still sent.
-    fn hang_up_after_reply(&mut self) {
         if let Some((_, token)) = self.connection.take() {
             self.handle.remove(token);
         }

@@ -103,7 +103,13 @@ impl Lines {
     }
 }
 
-/// A listening socket for one connection of QEMU.
+/// A listening socket for one connection of QEMU, in place of one that a killed VM has left.
 pub(super) fn listen(path: &Path) -> Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| path.display().to_string());
+        }
+        _ => {}
+    }
     UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
 }

@@ -268,7 +268,11 @@ impl Drop for Vm {
                 .map(|mut guest| guest.kernel_log(self.within(Remains::LAST_WORDS)).ok())
                 .ok()
                 .flatten();
-            self.remains.keep(&self.guest, log.as_deref());
+            self.remains.keep(
+                &self.guest,
+                log.as_deref(),
+                self.qemu.try_wait().ok().flatten(),
+            );
             if console::is_wanted() {
                 console::attach(&self.paths.shell());
             }

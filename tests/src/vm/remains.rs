@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::assets::Assets;
@@ -54,7 +55,15 @@ impl Remains {
     }
 
     /// Keeps everything, and shows the ends of it.
-    pub(super) fn keep(&self, guest: &RefCell<Guest>, kernel_log: Option<&str>) {
+    pub(super) fn keep(
+        &self,
+        guest: &RefCell<Guest>,
+        kernel_log: Option<&str>,
+        qemu: Option<ExitStatus>,
+    ) {
+        if let Some(status) = qemu {
+            eprintln!("  {}: QEMU ended by itself: {status}", self.name);
+        }
         let _ = fs::remove_dir_all(&self.kept);
         if let Err(error) = fs::create_dir_all(&self.kept) {
             eprintln!("cannot keep the logs of VM {}: {error}", self.name);
