@@ -60,6 +60,19 @@ impl WlDevice {
         Ok(())
     }
 
+    /// The same with other arguments than before, besides those for its sockets.
+    ///
+    /// # Errors
+    /// When the one before does not end in order, or the new one does not get ready.
+    pub fn restart_with<S: Into<OsString>>(
+        &mut self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<()> {
+        self.daemon.stop_cleanly()?;
+        self.args = args.into_iter().map(Into::into).collect();
+        self.restart()
+    }
+
     /// `vhost-device-wl ctl`; the JSON it printed.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ pub struct Results {
     pub failed: Vec<String>,
     /// The ones that could not run, with the reason.
     pub skipped: Vec<String>,
+    /// What it counted and measured: comments that begin with a number.
+    pub figures: Vec<String>,
 }
 
 impl Results {
@@ -29,6 +31,10 @@ impl Results {
                 planned = plan.split(' ').next().and_then(|count| count.parse().ok());
             } else if let Some(reason) = line.strip_prefix("Bail out!") {
                 bail!("it gave up: {}", reason.trim());
+            } else if let Some(text) = line.strip_prefix("# ") {
+                if text.starts_with(|first: char| first.is_ascii_digit()) {
+                    results.figures.push(text.to_owned());
+                }
             } else if let Some(name) = line.strip_prefix("not ok") {
                 results.failed.push(name.trim().to_owned());
             } else if let Some(name) = line.strip_prefix("ok") {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `boot` | a guest starts, runs programs, and is gone in order |
 //! | `selftest` | the self-test of the kernel's driver |
+//! | `features` | the same with devices that lack features |
 //! | `picture` | a window is the same as without VMs, pixel for pixel |
 //! | `input` | keys and clicks of the VM's keyboard and pointer |
 //! | `app_ends` | an app VM is killed |
@@ -19,6 +20,7 @@ mod clipboard;
 mod compositor_ends;
 mod device_ends;
 mod early;
+mod features;
 mod flood;
 mod input;
 mod picture;

@@ -2,38 +2,33 @@
 #![allow(clippy::print_stdout, reason = "the count is the test's result")]
 
 use anyhow::Result;
-use integration_tests::dir::TestDir;
-use integration_tests::process::Command;
-use integration_tests::vm::{Assets, Image, Vm};
-use vm_tests::selftest;
+use integration_tests::vm::{Assets, Image};
+use vm_tests::selftest::{self, Peer};
 
-/// The contexts the peer serves: file name and name of the context.
-const CONTEXTS: [(&str, &str); 3] = [
-    ("echo", ""),
-    ("stuck", ",name=stuck"),
-    ("host", ",name=host"),
-];
+fn passes_on(image: Image) -> Result<()> {
+    let Some(assets) = Assets::for_test(&[image])? else {
+        return Ok(());
+    };
+    let peer = Peer::start(&assets)?;
+    let vm = peer.vm(&assets, image, &[]).spawn()?;
+    let release = vm.wait_booted()?;
+    let results = selftest::run(&vm, &[])?;
+    let passed = results.passed;
+    println!("self-test of the driver on Linux {release}: {passed} passed");
+    for figure in results.figures {
+        println!("  {figure}");
+    }
+    vm.stop()?;
+    peer.stop()
+}
 
 #[test]
 fn the_drivers_self_test_passes() -> Result<()> {
-    let Some(assets) = Assets::for_test(&[Image::Bare])? else {
-        return Ok(());
-    };
-    let dir = TestDir::new()?;
-    let peer = assets.binaries().path("selftest-peer")?;
-    let mut peer = Command::new("selftest-peer", peer, dir.path())
-        .arg(dir.path())
-        .spawn_ready()?;
-    let mut builder = Vm::builder(&assets, Image::Bare);
-    for (file, name) in CONTEXTS {
-        let socket = dir.join(format!("{file}.sock"));
-        let socket = format!("{}{name}", socket.display());
-        builder = builder.device_arg("--wayland-sock").device_arg(socket);
-    }
-    let vm = builder.start()?;
-    let results = selftest::run(&vm, &[])?;
-    println!("self-test of the driver: {} passed", results.passed);
-    vm.stop()?;
-    // It knows no signals: it ends by SIGTERM itself.
-    peer.stop().map(drop)
+    passes_on(Image::Bare)
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn the_drivers_self_test_passes_on_the_oldest_kernel() -> Result<()> {
+    passes_on(Image::BareOldest)
 }
