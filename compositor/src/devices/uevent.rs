@@ -4,24 +4,13 @@
 //! listen on, so no udev is needed. The word is only a reason to look again.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use calloop::generic::{Generic, NoIoDrop};
 use calloop::{Interest, Mode, PostAction};
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, socket,
-};
+use guest_uevent::{News, Uevent, Uevents};
 
 use super::handover::is_name;
 use crate::state::Compositor;
-
-/// The group the kernel itself sends to; group 2 is udev's.
-const KERNEL_GROUP: u32 = 1;
-
-/// Longest message: 2 KiB of variables and a path before them. A longer one is
-/// cut, and then still says what is looked for.
-const MAX_MESSAGE: usize = 8 * 1024;
 
 /// Messages read in one turn of the loop; the rest stay for the next.
 const MAX_MESSAGES: usize = 64;
@@ -43,9 +32,9 @@ pub(super) fn watch(
     compositor: &Compositor,
     mut heard: impl FnMut(&mut Compositor, Word) + 'static,
 ) -> io::Result<()> {
-    let source = Generic::new(listen()?, Interest::READ, Mode::Level);
-    let read = move |_, socket: &mut NoIoDrop<OwnedFd>, compositor: &mut Compositor| {
-        for word in drain(socket) {
+    let source = Generic::new(Uevents::open()?, Interest::READ, Mode::Level);
+    let read = move |_, events: &mut NoIoDrop<Uevents>, compositor: &mut Compositor| {
+        for word in drain(events) {
             heard(compositor, word);
         }
         Ok(PostAction::Continue)
@@ -55,29 +44,15 @@ pub(super) fn watch(
     Ok(())
 }
 
-fn listen() -> io::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkKObjectUEvent,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))?;
-    Ok(socket)
-}
-
 /// Reads what waits, each thing once.
-fn drain(socket: impl AsFd) -> Vec<Word> {
-    let mut buffer = [0; MAX_MESSAGE];
+fn drain(events: &Uevents) -> Vec<Word> {
     let mut words = Vec::new();
     for _ in 0..MAX_MESSAGES {
-        let word = match recvfrom::<NetlinkAddr>(socket.as_fd().as_raw_fd(), &mut buffer) {
-            // Any process may send here, but only the kernel has the number 0.
-            Ok((len, Some(from))) if from.pid() == 0 => parse(&buffer[..len]),
-            Ok(_) | Err(Errno::EINTR) => None,
-            // Messages were lost, maybe the one waited for.
-            Err(Errno::ENOBUFS) => Some(Word::Monitor),
-            Err(Errno::EAGAIN) => break,
+        let word = match events.next() {
+            Ok(Some(News::Device(event))) => understand(&event),
+            // Maybe the one waited for.
+            Ok(Some(News::Lost)) => Some(Word::Monitor),
+            Ok(None) => break,
             Err(error) => {
                 tracing::warn!(%error, "cannot read the kernel's messages");
                 break;
@@ -88,24 +63,15 @@ fn drain(socket: impl AsFd) -> Vec<Word> {
     words
 }
 
-/// `ACTION@PATH`, then `KEY=VALUE`s, each ended by a NUL.
-fn parse(message: &[u8]) -> Option<Word> {
-    let mut lines = message.split(|byte| *byte == 0);
-    let (action, _) = std::str::from_utf8(lines.next()?).ok()?.split_once('@')?;
-    let fields: Vec<_> = lines
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
-    let has = |field: &str| fields.contains(&field);
-    if action == "change" && has("SUBSYSTEM=drm") && has("HOTPLUG=1") {
-        return Some(Word::Monitor);
+fn understand(event: &Uevent) -> Option<Word> {
+    match (event.action(), event.subsystem()) {
+        ("change", "drm") if event.variable("HOTPLUG") == Some("1") => Some(Word::Monitor),
+        ("add", "input") => {
+            let name = event.node()?.strip_prefix("input/")?;
+            is_name(name, "event").then(|| Word::Input(name.to_owned()))
+        }
+        _ => None,
     }
-    if action == "add" && has("SUBSYSTEM=input") {
-        let name = fields
-            .iter()
-            .find_map(|field| field.strip_prefix("DEVNAME=input/"))?;
-        return is_name(name, "event").then(|| Word::Input(name.to_owned()));
-    }
-    None
 }
 
 #[cfg(test)]
@@ -120,49 +86,31 @@ mod tests {
         DEVPATH=/devices/pci0000:00/virtio1/input/input5/event3\0SUBSYSTEM=input\0\
         MAJOR=13\0MINOR=67\0DEVNAME=input/event3\0SEQNUM=1235\0";
 
-    fn parse_with(message: &[u8], from: &str, to: &str) -> Option<Word> {
+    fn heard(message: &[u8]) -> Option<Word> {
+        understand(&Uevent::parse(message)?)
+    }
+
+    fn heard_with(message: &[u8], from: &str, to: &str) -> Option<Word> {
         let text = String::from_utf8(message.to_vec()).unwrap();
         assert!(text.contains(from));
-        parse(text.replace(from, to).as_bytes())
+        heard(text.replace(from, to).as_bytes())
     }
 
     #[test]
     fn a_hotplug_of_a_monitor_is_heard() {
-        assert_eq!(parse(HOTPLUG), Some(Word::Monitor));
-        assert_eq!(parse_with(HOTPLUG, "change@", "add@"), None);
-        assert_eq!(parse_with(HOTPLUG, "SUBSYSTEM=drm", "SUBSYSTEM=usb"), None);
-        assert_eq!(parse_with(HOTPLUG, "HOTPLUG=1", "LEASE=1"), None);
+        assert_eq!(heard(HOTPLUG), Some(Word::Monitor));
+        assert_eq!(heard_with(HOTPLUG, "change", "add"), None);
+        assert_eq!(heard_with(HOTPLUG, "SUBSYSTEM=drm", "SUBSYSTEM=usb"), None);
+        assert_eq!(heard_with(HOTPLUG, "HOTPLUG=1", "LEASE=1"), None);
     }
 
     #[test]
     fn a_new_input_device_is_heard() {
-        assert_eq!(parse(KEYBOARD), Some(Word::Input("event3".to_owned())));
-        assert_eq!(parse_with(KEYBOARD, "add@", "remove@"), None);
-        assert_eq!(
-            parse_with(KEYBOARD, "input/event3\0SEQ", "input/mouse0\0SEQ"),
-            None
-        );
-        assert_eq!(
-            parse_with(KEYBOARD, "input/event3\0SEQ", "input/event/../x\0SEQ"),
-            None
-        );
-        assert_eq!(
-            parse_with(KEYBOARD, "input/event3\0SEQ", "input/event\0SEQ"),
-            None
-        );
-    }
-
-    #[test]
-    fn nonsense_is_not_heard() {
-        for message in [&b""[..], b"@", b"change@", b"\xff\xfe@\0", &[0; 64]] {
-            assert_eq!(parse(message), None);
+        assert_eq!(heard(KEYBOARD), Some(Word::Input("event3".to_owned())));
+        assert_eq!(heard_with(KEYBOARD, "add", "remove"), None);
+        for other in ["input/mouse0", "input/event/../x", "input/event"] {
+            let to = format!("{other}\0SEQ");
+            assert_eq!(heard_with(KEYBOARD, "input/event3\0SEQ", &to), None);
         }
-    }
-
-    #[test]
-    fn without_privileges_the_kernel_may_be_listened_to() {
-        let socket = listen().unwrap();
-        // What happens on this machine meanwhile is heard, and may be nothing.
-        drain(&socket);
     }
 }

@@ -1,10 +1,11 @@
 //! Device nodes: who may use them, and handing them out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
 use nix::libc::O_NONBLOCK;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -35,62 +36,103 @@ pub(crate) fn share_wl(identity: Option<&Identity>) {
 #[derive(Debug)]
 pub(crate) struct Handover {
     socket: OwnedFd,
+    /// Where the nodes are.
+    directory: PathBuf,
+    /// What was handed over last under the name of each node.
+    given: BTreeMap<String, Inode>,
 }
+
+/// A node, apart from others of the same name before and after it: when a device is unplugged its
+/// node is removed, and the next device's is made anew. devtmpfs never gives a number again, and
+/// elsewhere a file that is still open keeps its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Inode(u64);
 
 impl Handover {
     /// Our end of the socket.
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket }
+        Self::from_directory(socket, PathBuf::from("/dev"))
     }
 
-    /// Hands over all devices there are, and says that these were all.
-    pub(crate) fn offer_all(&self) {
+    fn from_directory(socket: OwnedFd, directory: PathBuf) -> Self {
+        Self {
+            socket,
+            directory,
+            given: BTreeMap::new(),
+        }
+    }
+
+    /// Hands over all devices there are that have not been.
+    pub(crate) fn offer_all(&mut self) {
         for directory in ["dri", "input"] {
-            let mut nodes: Vec<_> = fs::read_dir(Path::new("/dev").join(directory))
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| format!("{directory}/{}", entry.file_name().to_string_lossy()))
-                .collect();
-            nodes.sort();
-            for node in nodes {
+            for node in nodes(&self.directory, directory) {
                 self.offer(&node);
             }
         }
-        self.send("settled", None);
     }
 
-    /// Hands over the device of a node below /dev, if it is of a kind that is handed out.
-    pub(crate) fn offer(&self, node: &str) {
+    /// Says that the devices so far are all that were there at the start.
+    pub(crate) fn settled(&self) {
+        if let Err(errno) = self.send("settled", None) {
+            tracing::warn!("cannot say that all devices are handed over: {errno}");
+        }
+    }
+
+    /// Hands over the device of a node below /dev, if it is of a kind that is handed out and has
+    /// not been: the news of one that was there at the start may come later.
+    pub(crate) fn offer(&mut self, node: &str) {
         let Some(message) = message_for(node) else {
             return;
         };
         if is_power_button(node) {
             return;
         }
-        let path = Path::new("/dev").join(node);
+        if let Err(error) = self.try_offer(node, &message) {
+            if error.kind() == io::ErrorKind::NotFound {
+                // Gone again; its news are old.
+                tracing::debug!("no {node} any more");
+            } else {
+                tracing::warn!("cannot hand over {message}: {error}");
+            }
+        }
+    }
+
+    fn try_offer(&mut self, node: &str, message: &str) -> io::Result<()> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(O_NONBLOCK)
-            .open(&path);
-        match file {
-            Ok(file) => self.send(&message, Some(file.into())),
-            Err(error) => tracing::warn!("cannot open {}: {error}", path.display()),
+            .open(self.directory.join(node))?;
+        let inode = Inode(file.metadata()?.ino());
+        if self.given.get(node) == Some(&inode) {
+            return Ok(());
         }
+        self.send(message, Some(file.into()))?;
+        self.given.insert(node.to_owned(), inode);
+        Ok(())
     }
 
-    fn send(&self, message: &str, device: Option<OwnedFd>) {
+    fn send(&self, message: &str, device: Option<OwnedFd>) -> nix::Result<()> {
         let fds: Vec<_> = device.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&fds)];
         let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
         let text = [IoSlice::new(message.as_bytes())];
         // One that does not read loses what does not fit, and nobody waits for it.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        if let Err(errno) = sendmsg::<()>(self.socket.as_raw_fd(), &text, rights, flags, None) {
-            tracing::warn!("cannot hand over {message}: {errno}");
-        }
+        sendmsg::<()>(self.socket.as_raw_fd(), &text, rights, flags, None).map(drop)
     }
+}
+
+/// The nodes in a directory below `dev`, as paths below `dev`.
+pub(crate) fn nodes(dev: &Path, directory: &str) -> Vec<String> {
+    let mut nodes: Vec<_> = fs::read_dir(dev.join(directory))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| format!("{directory}/{}", entry.file_name().to_string_lossy()))
+        .collect();
+    nodes.sort();
+    nodes
 }
 
 /// What is said of a node when it is handed over; `None` for those that are not.

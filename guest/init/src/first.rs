@@ -8,12 +8,13 @@ use anyhow::Context;
 use calloop::generic::Generic;
 use calloop::{Interest, Mode, PostAction};
 use guest_control::{CONTROL_PORT, Role, SCREEN_PORT};
+use guest_uevent::{News, Uevents};
 use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
 use nix::sys::utsname::uname;
 
 use crate::agent::{Kind, Policy};
 use crate::boot::command_line::CommandLine;
-use crate::boot::{modules, mounts, root};
+use crate::boot::{machine_id, modules, mounts, network, root};
 use crate::devices;
 use crate::init::{Ending, Init};
 use crate::ports;
@@ -21,7 +22,6 @@ use crate::roles;
 use crate::screen::Screen;
 use crate::service::DIRECTORY;
 use crate::session::Session;
-use crate::uevent::{News, Uevents};
 
 /// An image that has a shell is one for finding faults.
 const SHELL: &str = "/bin/sh";
@@ -66,6 +66,14 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         .into_owned();
     tracing::info!("{:?} on Linux {kernel}", line.role);
     let role = line.role;
+    network::name_host(line.hostname.as_deref(), role);
+    if role == Role::App {
+        machine_id::fill_in();
+    }
+    // A compositor has nobody to talk to by IP.
+    if role != Role::Compositor {
+        network::start_loopback();
+    }
     let identity = roles::user(role);
     roles::make_runtime_directory(role, identity.as_ref())?;
     std::fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
@@ -82,7 +90,12 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         watch_devices(init, events)?;
         init.look_for_ports();
         init.share_devices();
-        init.run = line.run;
+        init.look_for_buttons();
+        if role == Role::Compositor && !debug && !line.run.is_empty() {
+            tracing::warn!("a compositor VM runs nothing else, unless its image is a debug one");
+        } else {
+            init.run = line.run;
+        }
         init.listen_for_halt(role)
             .context("cannot listen for vm-halt")?;
         if line.shell && debug {
@@ -110,25 +123,23 @@ fn watch_devices(init: &Init, events: Uevents) -> anyhow::Result<()> {
 
 impl Init {
     fn device_news(&mut self, news: &News) {
-        let News::Device {
-            action,
-            subsystem,
-            node,
-        } = news
-        else {
+        let News::Device(event) = news else {
             self.look_for_ports();
             self.share_devices();
+            self.offer_all_devices();
+            self.look_for_buttons();
             return;
         };
-        if subsystem == "virtio-ports" {
+        if event.subsystem() == "virtio-ports" {
             self.look_for_ports();
         }
-        let Some(node) = node.as_deref().filter(|_| action == "add") else {
+        let Some(node) = event.node().filter(|_| event.action() == "add") else {
             return;
         };
         if node == devices::WL {
             self.share_devices();
         }
+        self.listen_to_button(node);
         self.offer_device(node);
     }
 

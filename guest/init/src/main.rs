@@ -7,7 +7,7 @@
 //! for what an image is for; `init` is the loop, and `init::power` its end; `agent` serves the host,
 //! `screen` passes its bytes to the compositor, `halt` listens to the guest itself; `service` keeps
 //! programs running; `spawn`, `session`, `identity` and `signals` are about programs, `devices`,
-//! `uevent`, `ports`, `kmsg` and `sys` about the kernel, and `console` is where people read.
+//! `power_button`, `ports`, `kmsg` and `sys` about the kernel, and `console` is where people read.
 
 mod agent;
 mod args;
@@ -20,6 +20,7 @@ mod identity;
 mod init;
 mod kmsg;
 mod ports;
+mod power_button;
 mod roles;
 mod screen;
 mod service;
@@ -27,7 +28,6 @@ mod session;
 mod signals;
 mod spawn;
 mod sys;
-mod uevent;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

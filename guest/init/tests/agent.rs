@@ -189,6 +189,16 @@ fn a_signal_reaches_other_groups_of_the_session() {
 }
 
 #[test]
+fn any_signal_can_be_the_end() {
+    let mut host = Host::start(&[]);
+    for (id, signal) in (1..).zip([9, 11, 40]) {
+        host.run(id, &format!("kill -{signal} $$"));
+        assert_eq!(host.end().2, Ended::Signal(signal));
+    }
+    host.halt();
+}
+
+#[test]
 fn one_left_behind_delays_no_end() {
     let mut host = Host::start(&[]);
     host.run(1, "sleep 1000 & echo $!");
@@ -219,6 +229,11 @@ fn what_cannot_be_done_is_told() {
     assert_eq!(host.failure(), "this number is in use");
     host.send(&Request::Signal { id: 2, signal: 900 });
     assert_eq!(host.failure(), "no signal 900");
+    // Not told in full, or the answer would be no line.
+    host.port
+        .write_all(format!("{{\"{}\":1}}\n", "\u{1}".repeat(60_000)).as_bytes())
+        .expect("sent");
+    assert!(host.failure().len() < 2000);
     host.halt();
 }
 

@@ -231,6 +231,8 @@ impl Machine {
         // Under emulation the kernel measures the TSC wrongly on a busy host.
         let mut text =
             format!("console=ttyS0 quiet clocksource=hpet tsc=unstable panic=-1 vwl.role={role}");
+        // Its init refuses what is no name.
+        text.push_str(&format!(" vwl.hostname={}", self.name));
         for word in &self.kernel_words {
             text.push(' ');
             text.push_str(word);

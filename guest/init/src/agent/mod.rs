@@ -113,13 +113,13 @@ impl Agent {
         let file = Rc::new(file);
         // Edges, as a port without a host would be a hang-up all the time.
         let source = Generic::new(Rc::clone(&file), Interest::BOTH, Mode::Edge);
-        self.handle.insert_source(source, |_, _, init: &mut Init| {
+        let token = self.handle.insert_source(source, |_, _, init: &mut Init| {
             if let Some(port) = &mut init.agent.port {
                 port.readable = true;
             }
             Ok(PostAction::Continue)
         })?;
-        self.port = Some(Port::new(file, kind));
+        self.port = Some(Port::new(file, kind, token));
         Ok(())
     }
 
@@ -245,7 +245,10 @@ impl Agent {
     }
 
     fn closed(&mut self) {
-        self.port = None;
+        if let Some(port) = self.port.take() {
+            // Closed for good, so that it can be opened again.
+            self.handle.remove(port.token);
+        }
         self.order = self.order.or(Some(Order::Closed));
     }
 

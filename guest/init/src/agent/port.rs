@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use calloop::RegistrationToken;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
@@ -38,16 +39,19 @@ pub(super) enum Arrival {
 pub(super) struct Port {
     file: Rc<OwnedFd>,
     kind: Kind,
+    /// How it is known to the loop.
+    pub(super) token: RegistrationToken,
     lines: Lines,
     /// The loop has seen something; it tells so once.
     pub(super) readable: bool,
 }
 
 impl Port {
-    pub(super) fn new(file: Rc<OwnedFd>, kind: Kind) -> Self {
+    pub(super) fn new(file: Rc<OwnedFd>, kind: Kind, token: RegistrationToken) -> Self {
         Self {
             file,
             kind,
+            token,
             lines: Lines::default(),
             readable: true,
         }

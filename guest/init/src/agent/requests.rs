@@ -16,6 +16,9 @@ use crate::spawn::{Spawn, SpawnError};
 /// Programs at a time: each may hold three pipes and an event's worth of output here.
 const MAX_PROGRAMS: usize = 256;
 
+/// Longest text of a failure, in characters: it may quote the request, which is as long as a line can be.
+const MAX_MESSAGE: usize = 1024;
+
 /// Why a request could not be carried out.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
@@ -93,7 +96,10 @@ impl Agent {
         }
     }
 
-    fn fail(&mut self, id: Option<u32>, message: String) {
+    fn fail(&mut self, id: Option<u32>, mut message: String) {
+        if message.len() > MAX_MESSAGE {
+            message = message.chars().take(MAX_MESSAGE).collect();
+        }
         tracing::debug!(?id, "{message}");
         self.outbox.push(&Event::Failed { id, message });
     }

@@ -2,6 +2,8 @@
 
 use guest_control::Role;
 
+use super::network::is_name;
+
 /// The arguments that concern us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommandLine {
@@ -9,6 +11,8 @@ pub(crate) struct CommandLine {
     pub(crate) role: Role,
     /// Each `vwl.run=`: a program and its arguments.
     pub(crate) run: Vec<Vec<String>>,
+    /// `vwl.hostname=`: what the guest is called.
+    pub(crate) hostname: Option<String>,
     /// `vwl.shell`: a person wants a root shell.
     pub(crate) shell: bool,
     /// What was meant for us and not understood.
@@ -21,6 +25,7 @@ impl CommandLine {
         let mut line = Self {
             role: Role::Bare,
             run: Vec::new(),
+            hostname: None,
             shell: false,
             strange: Vec::new(),
         };
@@ -48,6 +53,7 @@ impl CommandLine {
                 }
                 self.run.push(argv);
             }
+            Some(("hostname", name)) if is_name(name) => self.hostname = Some(name.to_owned()),
             None if argument == "shell" => self.shell = true,
             _ => return false,
         }

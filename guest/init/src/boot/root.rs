@@ -4,16 +4,18 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use guest_uevent::Uevents;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::unistd::{chdir, chroot, execv};
-
-use crate::uevent::Uevents;
 
 /// The first disk.
 const DISK: &str = "/dev/vda";
@@ -39,11 +41,35 @@ fn is_ram(kind: FsType) -> bool {
     [RAMFS_MAGIC, TMPFS_MAGIC].contains(&kind)
 }
 
+/// Waits until anything has happened to devices, and forgets what; `false` after the deadline.
+fn wait_for_news(events: &Uevents, deadline: Instant) -> nix::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, timeout) {
+            Ok(0) | Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(errno) => return Err(errno),
+        }
+        let mut any = false;
+        while events.next()?.is_some() {
+            any = true;
+        }
+        if any {
+            return Ok(true);
+        }
+    }
+}
+
 /// Makes the first disk the root and goes on with the init it has.
 pub(crate) fn switch(events: &Uevents) -> anyhow::Result<Infallible> {
     let deadline = Instant::now() + DISK_PATIENCE;
     while !Path::new(DISK).exists() {
-        if !events.wait(deadline)? {
+        if !wait_for_news(events, deadline)? {
             bail!("{DISK} has not appeared in {} s", DISK_PATIENCE.as_secs());
         }
     }

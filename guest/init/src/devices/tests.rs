@@ -1,12 +1,18 @@
 //! Which nodes, and what arrives with them.
 
+use std::fs::{self, File};
 use std::io::IoSliceMut;
-use std::os::fd::AsRawFd;
+use std::iter;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::cmsg_space;
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
 };
+
+use nix::unistd::close;
+use tempfile::TempDir;
 
 use super::{Handover, message_for};
 
@@ -30,41 +36,132 @@ fn nodes() {
     }
 }
 
+/// A handover of nodes that are files, and the end of the one that takes them.
+struct Scene {
+    handover: Handover,
+    theirs: OwnedFd,
+    dev: TempDir,
+}
+
+impl Scene {
+    fn new(nodes: &[&str]) -> Self {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        )
+        .expect("sockets");
+        let dev = tempfile::tempdir().expect("a directory");
+        let handover = Handover::from_directory(ours, dev.path().to_owned());
+        let scene = Self {
+            handover,
+            theirs,
+            dev,
+        };
+        nodes.iter().for_each(|node| scene.plug(node));
+        scene
+    }
+
+    fn plug(&self, node: &str) {
+        let path = self.dev.path().join(node);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, "").expect("a node");
+    }
+
+    fn unplug(&self, node: &str) {
+        fs::remove_file(self.dev.path().join(node)).expect("a node");
+    }
+
+    /// What has been said, and whether a device came with it.
+    fn said(&self) -> Vec<(String, bool)> {
+        iter::from_fn(|| {
+            let mut bytes = [0; 64];
+            let mut buffers = [IoSliceMut::new(&mut bytes)];
+            let mut space = cmsg_space!([RawFd; 4]);
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            let message = recvmsg::<()>(
+                self.theirs.as_raw_fd(),
+                &mut buffers,
+                Some(&mut space),
+                flags,
+            );
+            let message = match message {
+                Err(Errno::EAGAIN) => return None,
+                message => message.expect("received"),
+            };
+            let mut fds = Vec::new();
+            for control in message.cmsgs().expect("control") {
+                if let ControlMessageOwned::ScmRights(some) = control {
+                    fds.extend(some);
+                }
+            }
+            assert!(fds.len() <= 1, "one device a message");
+            for &fd in &fds {
+                close(fd).expect("closed");
+            }
+            let count = message.bytes;
+            let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            Some((text, !fds.is_empty()))
+        })
+        .collect()
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.said().into_iter().map(|(text, _)| text).collect()
+    }
+}
+
 #[test]
 fn one_message_each() {
-    let (ours, theirs) = socketpair(
-        AddressFamily::Unix,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )
-    .expect("sockets");
-    let handover = Handover::new(ours);
-    handover.send(
-        "input event3",
-        Some(std::fs::File::open("/dev/null").expect("a file").into()),
+    let mut scene = Scene::new(&["input/event3", "input/mice", "dri/card0", "dri/renderD128"]);
+    scene.handover.offer_all();
+    scene.handover.settled();
+    let expected = [
+        ("drm card0", true),
+        ("input event3", true),
+        ("settled", false),
+    ];
+    assert_eq!(
+        scene.said(),
+        expected.map(|(text, with)| (text.to_owned(), with))
     );
-    handover.send("settled", None);
-    for (text, with) in [("input event3", 1), ("settled", 0)] {
-        let mut bytes = [0; 64];
-        let mut buffers = [IoSliceMut::new(&mut bytes)];
-        let mut space = cmsg_space!([std::os::fd::RawFd; 4]);
-        let message = recvmsg::<()>(
-            theirs.as_raw_fd(),
-            &mut buffers,
-            Some(&mut space),
-            MsgFlags::empty(),
-        )
-        .expect("received");
-        let fds: usize = message
-            .cmsgs()
-            .expect("control")
-            .map(|control| match control {
-                ControlMessageOwned::ScmRights(fds) => fds.len(),
-                _ => 0,
-            })
-            .sum();
-        let count = message.bytes;
-        assert_eq!((&bytes[..count], fds), (text.as_bytes(), with));
-    }
+}
+
+#[test]
+fn late_news_of_what_was_there_hand_nothing_over_again() {
+    let mut scene = Scene::new(&["dri/card0", "input/event0"]);
+    scene.handover.offer_all();
+    assert_eq!(scene.words(), ["drm card0", "input event0"]);
+    scene.handover.offer("input/event0");
+    scene.handover.offer("dri/card0");
+    scene.handover.offer_all();
+    assert!(scene.words().is_empty());
+}
+
+#[test]
+fn a_device_plugged_again_is_handed_over_again() {
+    let mut scene = Scene::new(&["input/event0"]);
+    scene.handover.offer_all();
+    assert_eq!(scene.words(), ["input event0"]);
+    // As a compositor does, until it has seen that the device is gone.
+    let held = File::open(scene.dev.path().join("input/event0")).expect("a node");
+    scene.unplug("input/event0");
+    scene.handover.offer("input/event0");
+    assert!(scene.words().is_empty());
+    scene.plug("input/event0");
+    scene.handover.offer("input/event0");
+    scene.handover.offer("input/event0");
+    assert_eq!(scene.words(), ["input event0"]);
+    drop(held);
+}
+
+#[test]
+fn what_could_not_be_handed_over_is_tried_again() {
+    let mut scene = Scene::new(&["input/event0"]);
+    while scene.handover.send("settled", None).is_ok() {}
+    scene.handover.offer("input/event0");
+    assert!(scene.words().iter().all(|text| text == "settled"));
+    scene.handover.offer("input/event0");
+    assert_eq!(scene.words(), ["input event0"]);
 }

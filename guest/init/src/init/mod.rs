@@ -2,16 +2,14 @@
 
 mod power;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use calloop::signals::{Signal, Signals};
 use calloop::{EventLoop, LoopHandle};
-use guest_control::Ended;
 use nix::errno::Errno;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 pub(crate) use self::power::Ending;
@@ -20,6 +18,7 @@ use crate::agent::{Agent, Order, Policy};
 use crate::roles::COMPOSITOR_CONTROL;
 use crate::screen::Screen;
 use crate::service::{Service, describe};
+use crate::sys;
 
 /// Signals that somebody may send to init.
 const SIGNALS: [Signal; 6] = [
@@ -46,6 +45,8 @@ pub(crate) struct Init {
     pub(crate) run: Vec<Vec<String>>,
     /// Those that were, and still run.
     pub(crate) autostarted: BTreeMap<Pid, String>,
+    /// Nodes of the power buttons that are listened to.
+    pub(crate) buttons: BTreeSet<String>,
     power: Power,
     /// Whether this is the first process of a guest, which has all others as children.
     first: bool,
@@ -80,6 +81,7 @@ impl Init {
             screen: None,
             run: Vec::new(),
             autostarted: BTreeMap::new(),
+            buttons: BTreeSet::new(),
             power: Power::default(),
             first,
         };
@@ -118,11 +120,10 @@ impl Init {
     /// Takes note of all processes that have ended, orphans among them.
     fn reap(&mut self) {
         loop {
-            let (pid, status) = match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, status)) => (pid, Ended::Exit(status)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Ended::Signal(signal as i32)),
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
-                Ok(_) | Err(Errno::EINTR) => continue,
+            let (pid, status) = match sys::reap_one() {
+                Ok(Some(ended)) => ended,
+                Ok(None) | Err(Errno::ECHILD) => return,
+                Err(Errno::EINTR) => continue,
                 Err(errno) => {
                     tracing::error!("cannot wait for processes: {errno}");
                     return;

@@ -167,7 +167,7 @@ impl Init {
                 self.console_stdio(recipe.name)?
             }
         };
-        let (handover, theirs) = if recipe.devices {
+        let (mut handover, theirs) = if recipe.devices {
             let (ours, theirs) = socketpair(
                 AddressFamily::Unix,
                 SockType::SeqPacket,
@@ -189,8 +189,9 @@ impl Init {
             terminal: recipe.terminal.is_some(),
         }
         .start()?;
-        if let Some(handover) = &handover {
+        if let Some(handover) = &mut handover {
             handover.offer_all();
+            handover.settled();
         }
         Ok((pid, handover))
     }
@@ -257,17 +258,23 @@ impl Init {
         }
     }
 
-    /// Hands a new device to those that are given devices.
-    pub(crate) fn offer_device(&self, node: &str) {
-        for service in &self.services {
-            if let State::Running {
-                handover: Some(handover),
-                ..
-            } = &service.state
-            {
-                handover.offer(node);
-            }
-        }
+    /// Hands a device to those that are given devices and do not have it yet.
+    pub(crate) fn offer_device(&mut self, node: &str) {
+        self.handovers().for_each(|handover| handover.offer(node));
+    }
+
+    /// The same with all devices there are.
+    pub(crate) fn offer_all_devices(&mut self) {
+        self.handovers().for_each(Handover::offer_all);
+    }
+
+    fn handovers(&mut self) -> impl Iterator<Item = &mut Handover> {
+        self.services
+            .iter_mut()
+            .filter_map(|service| match &mut service.state {
+                State::Running { handover, .. } => handover.as_mut(),
+                State::Missing | State::Resting => None,
+            })
     }
 }
 

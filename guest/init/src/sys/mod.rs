@@ -1,11 +1,14 @@
 //! System calls that nix does not offer safely.
 #![allow(unsafe_code)]
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use guest_control::Ended;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{ForkResult, Pid, fork};
 
 /// Starts a process that does `child` and then ends with the status it gives; its id.
@@ -25,6 +28,23 @@ pub(crate) fn fork_with(child: impl FnOnce() -> i32) -> nix::Result<Pid> {
 fn exit_now(status: i32) -> ! {
     // SAFETY: takes no memory of ours and does not return.
     unsafe { libc::_exit(status) }
+}
+
+/// Takes note of the end of one process, if one has ended. Unlike nix' waitpid it knows signals
+/// without a name.
+///
+/// # Errors
+/// `ECHILD` when there are no processes.
+pub(crate) fn reap_one() -> nix::Result<Option<(Pid, Ended)>> {
+    let mut status: libc::c_int = 0;
+    // SAFETY: waitpid writes one int, and `status` is one.
+    let pid = Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })?;
+    let ended = if libc::WIFSIGNALED(status) {
+        Ended::Signal(libc::WTERMSIG(status))
+    } else {
+        Ended::Exit(libc::WEXITSTATUS(status))
+    };
+    Ok((pid > 0).then(|| (Pid::from_raw(pid), ended)))
 }
 
 /// Bytes that can be read from a pipe now.
@@ -47,6 +67,41 @@ pub(crate) fn drop_bounding_set() -> nix::Result<()> {
             Err(Errno::EINVAL) => break,
             Err(errno) => return Err(errno),
         }
+    }
+    Ok(())
+}
+
+/// Brings a network interface up.
+pub(crate) fn bring_interface_up(name: &CStr) -> nix::Result<()> {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    // SAFETY: all of its fields are plain data, of which zeroes are a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let name = name.to_bytes_with_nul();
+    if name.len() > request.ifr_name.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for (to, &from) in request.ifr_name.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    // SAFETY: both calls take an ifreq with a name that ends, and touch nothing else; the first
+    // one sets the flags, which the second one takes.
+    unsafe {
+        Errno::result(libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCGIFFLAGS,
+            &raw mut request,
+        ))?;
+        request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short;
+        Errno::result(libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS,
+            &raw const request,
+        ))?;
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ const RECIPES: &str = "guest/image";
 const MODULES: &[&str] = &[
     "virtio_console",
     "virtio_blk",
+    "evdev",
+    "button",
     "crc32c_generic",
     "ext4",
     "virtio_wl",

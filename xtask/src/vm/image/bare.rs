@@ -5,7 +5,13 @@ use anyhow::Result;
 use super::{Contents, Inputs, base};
 
 /// Kernel modules, besides what they depend on. Newer kernels have the bus built in.
-const MODULES: &[&str] = &["virtio_pci", "virtio_console", "virtio_wl"];
+const MODULES: &[&str] = &[
+    "virtio_pci",
+    "virtio_console",
+    "evdev",
+    "button",
+    "virtio_wl",
+];
 
 /// What runs in it besides init.
 const PROGRAMS: [&str; 2] = ["virtio-wl-selftest", "bench-peers"];

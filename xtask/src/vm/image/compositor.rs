@@ -16,6 +16,7 @@ const MODULES: &[&str] = &[
     "virtio_console",
     "virtio_gpu",
     "evdev",
+    "button",
     "virtio_input",
     "virtio_wl",
 ];

@@ -8,10 +8,11 @@ use super::CommandLine;
 #[test]
 fn of_an_app() {
     let line = CommandLine::parse(
-        "console=ttyS0 quiet vwl.role=app vwl.run=foot%20-T%20a=b vwl.run=weston-flower panic=-1\n",
+        "console=ttyS0 quiet vwl.role=app vwl.run=foot%20-T%20a=b vwl.run=weston-flower vwl.hostname=work panic=-1\n",
     );
     assert_eq!(line.role, Role::App);
     assert_eq!(line.run, [vec!["foot", "-T", "a=b"], vec!["weston-flower"]]);
+    assert_eq!(line.hostname.as_deref(), Some("work"));
     assert!(!line.shell && line.strange.is_empty());
 }
 
@@ -27,13 +28,19 @@ fn without_ours() {
 #[test]
 fn what_is_not_understood() {
     let line = CommandLine::parse(
-        "vwl.role=compositor vwl.role=root vwl.run= vwl.shell=1 vwl.other vwl.shell",
+        "vwl.role=compositor vwl.role=root vwl.run= vwl.shell=1 vwl.other vwl.shell vwl.hostname=a/b",
     );
     assert_eq!(line.role, Role::Compositor);
     assert!(line.shell);
     assert_eq!(
         line.strange,
-        ["vwl.role=root", "vwl.run=", "vwl.shell=1", "vwl.other"]
+        [
+            "vwl.role=root",
+            "vwl.run=",
+            "vwl.shell=1",
+            "vwl.other",
+            "vwl.hostname=a/b"
+        ]
     );
 }
 
