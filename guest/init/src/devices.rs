@@ -15,8 +15,11 @@ use crate::identity::Identity;
 /// The node of the virtio_wl driver, below /dev.
 pub(crate) const WL: &str = "wl0";
 
-/// What the key bitmap of a power button says: `KEY_POWER` (116) and nothing else.
-const POWER_KEY: &str = "10000000000000 0";
+/// `KEY_POWER` of linux/input-event-codes.h.
+const POWER_KEY: u32 = 116;
+
+/// What else a power button may have: `KEY_SLEEP`, `KEY_WAKEUP` (from Linux 6.10 on all have it).
+const OTHER_POWER_KEYS: [u32; 2] = [142, 143];
 
 /// Lets the session's group use the virtio_wl device, if it is there.
 pub(crate) fn share_wl(identity: Option<&Identity>) {
@@ -155,7 +158,29 @@ pub(crate) fn is_power_button(node: &str) -> bool {
         return false;
     };
     let keys = format!("/sys/class/input/{name}/device/capabilities/key");
-    fs::read_to_string(keys).is_ok_and(|keys| keys.trim() == POWER_KEY)
+    fs::read_to_string(keys).is_ok_and(|keys| are_power_keys(&keys))
+}
+
+/// Whether a bitmap of keys, as sysfs has it (words of 64 bits in hexadecimal, the highest first),
+/// is that of a power button.
+fn are_power_keys(bitmap: &str) -> bool {
+    let words = bitmap.split_ascii_whitespace().rev();
+    let words: Option<Vec<u64>> = words
+        .map(|word| u64::from_str_radix(word, 16).ok())
+        .collect();
+    let Some(words) = words else { return false };
+    let with = |keys: &[u32]| {
+        let mut bitmap = vec![0_u64; words.len()];
+        for key in keys {
+            if let Some(word) = bitmap.get_mut((key / u64::BITS) as usize) {
+                *word |= 1 << (key % u64::BITS);
+            }
+        }
+        bitmap
+    };
+    let (power, others) = (with(&[POWER_KEY]), with(&OTHER_POWER_KEYS));
+    let good = |((word, power), others): ((&u64, u64), u64)| word & !others == power;
+    words.len() > (POWER_KEY / u64::BITS) as usize && words.iter().zip(power).zip(others).all(good)
 }
 
 #[cfg(test)]

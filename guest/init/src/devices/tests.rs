@@ -14,7 +14,7 @@ use nix::sys::socket::{
 use nix::unistd::close;
 use tempfile::TempDir;
 
-use super::{Handover, message_for};
+use super::{Handover, are_power_keys, message_for};
 
 #[test]
 fn nodes() {
@@ -33,6 +33,27 @@ fn nodes() {
         "input/../x",
     ] {
         assert_eq!(message_for(other), None, "{other}");
+    }
+}
+
+#[test]
+fn power_buttons_by_their_keys() {
+    // Of Linux 6.1 and 6.12.
+    for button in ["10000000000000 0\n", "8000 10000000000000 0\n"] {
+        assert!(are_power_keys(button), "{button}");
+    }
+    let keyboard = "402000000 3803078f800d001 feffffdfffefffff fffffffffffffffe";
+    for other in [
+        keyboard,
+        "8000 0 0",
+        "30000000000000 0",
+        "10000000000000",
+        "1 8000 10000000000000 0",
+        "0",
+        "",
+        "x",
+    ] {
+        assert!(!are_power_keys(other), "{other}");
     }
 }
 
