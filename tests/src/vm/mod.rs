@@ -6,7 +6,7 @@
 //! # use integration_tests::vm::Vm;
 //! # fn test() -> anyhow::Result<()> {
 //! let Some(vm) = Vm::bare()? else { return Ok(()) }; // no image: says so, and is counted
-//! vm.run(["virtio-wl-selftest"])?.success()?;
+//! vm.run(["virtio-wl-selftest", "device: opens"])?.success()?;
 //! vm.stop()
 //! # }
 //! ```
