@@ -12,6 +12,7 @@
 //! | `device_ends` | a `vhost-device-wl` is killed under its guest |
 //! | `early` | connections from before the compositor's boot |
 //! | `flood` | VMs that flood do not stop a third one |
+//! | `init_power` | what ends a guest |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -22,6 +23,7 @@ mod device_ends;
 mod early;
 mod features;
 mod flood;
+mod init_power;
 mod input;
 mod picture;
 mod selftest;
