@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Contents, Inputs, base};
 
 /// Kernel modules, besides what they depend on. Newer kernels have the bus built in.
-const MODULES: &[&str] = &[
+pub(super) const MODULES: &[&str] = &[
     "virtio_pci",
     "virtio_console",
     "evdev",

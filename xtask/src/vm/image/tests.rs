@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use integration_tests::dir::TestDir;
 use integration_tests::skip;
 
-use super::{FILES, Image, Inputs, ensure, manifest};
+use super::{FILES, Image, Inputs, bare, ensure, manifest};
 use crate::cargo::Profile;
 use crate::vm::cache::{self, Cache};
 use crate::vm::guest_programs::GuestPrograms;
@@ -14,14 +14,15 @@ use crate::vm::kernel::Kernel;
 /// Any program stands for ours: what is in the files does not matter here.
 const PROGRAM: &str = "/bin/true";
 
-/// Makes a kernel without modules, and programs, in a directory of their own.
+/// Makes a kernel that has its modules in itself, and programs, in a directory of their own.
 fn prepare(dir: &Path) -> Result<()> {
     let kernel = dir.join("kernel");
     let modules = kernel.join("usr/lib/modules/6.12-test");
     for dir in [modules.join("kernel"), kernel.join("boot")] {
         cache::create_dir(&dir)?;
     }
-    let built_in = "kernel/virtio_pci.ko\nkernel/virtio_console.ko\nkernel/virtio-wl.ko\n";
+    let built_in = bare::MODULES.iter();
+    let built_in: String = built_in.map(|name| format!("kernel/{name}.ko\n")).collect();
     cache::write(&modules.join("modules.builtin"), built_in)?;
     cache::write(&kernel.join("boot/vmlinuz-6.12-test"), "a kernel")?;
     cache::write(&kernel.join("release"), "6.12-test")?;
