@@ -30,6 +30,11 @@ pub const WL_QUEUES: u32 = 2;
 /// Entries of each queue.
 pub const WL_QUEUE_SIZE: u32 = 256;
 
+/// Seconds without progress after which a guest's kernel speaks of a lockup or a stall: many times
+/// the usual 20, as a busy host may not run a processor of its guest for so long. A guest that really
+/// hangs is noticed by its test's time limit.
+const PATIENCE: &str = " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=150";
+
 /// How the guest's instructions run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Accel {
@@ -231,6 +236,7 @@ impl Machine {
         // Under emulation the kernel measures the TSC wrongly on a busy host.
         let mut text =
             format!("console=ttyS0 quiet clocksource=hpet tsc=unstable panic=-1 vwl.role={role}");
+        text.push_str(PATIENCE);
         // Its init refuses what is no name.
         text.push_str(&format!(" vwl.hostname={}", self.name));
         for word in &self.kernel_words {
