@@ -165,9 +165,7 @@ impl Backend {
         let epoch = self.stops.count();
         if !vrings.iter().all(is_live) {
             // Between two drivers nothing of one may reach the other.
-            if device.turn_without_rings() == Turn::Again {
-                self.waker.wake();
-            }
+            device.turn_without_rings();
             return;
         }
         if self.epoch.swap(epoch, Ordering::AcqRel) != epoch {

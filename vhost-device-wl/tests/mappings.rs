@@ -103,6 +103,31 @@ fn closing_or_a_reboot_ends_the_wait() {
 }
 
 #[test]
+fn the_close_of_the_last_memory_waits_until_nothing_is_mapped() {
+    let daemon = Daemon::start(&["--control", "DIR/control"]);
+    // Others may not be kept waiting.
+    let features = FEATURES.union(Features::CREDIT);
+    let mut guest = Frontend::telling(&daemon.path("device"), features);
+    for raw in [1, 2] {
+        post(&mut guest, 0, &memory(raw));
+        guest.wait_mapped(usize::try_from(raw).unwrap());
+        guest.tell();
+        assert_eq!(answer(&mut guest).0, 0);
+    }
+    let mapped = || {
+        let mut control = Client::connect(&daemon.path("control")).unwrap();
+        let list = List::default();
+        control.call(list, None, PATIENCE).unwrap().totals.mappings
+    };
+    post(&mut guest, 0, &Request::Close { id: id(1) });
+    assert_eq!(answer(&mut guest), (0, Response::Ok));
+    assert_eq!(mapped(), 2, "one of them waits for the next of its size");
+    post(&mut guest, 0, &Request::Close { id: id(2) });
+    assert_eq!(answer(&mut guest), (0, Response::Ok));
+    assert_eq!(mapped(), 0);
+}
+
+#[test]
 fn received_memory_is_announced_when_it_is_there() {
     let (daemon, mut guest) = setup();
     let peer = connect(&daemon, &mut guest, 1);

@@ -258,15 +258,21 @@ impl MemoryStore {
     }
 
     /// Takes a block back: its mapping ends, or waits for the next of its size.
+    ///
+    /// With the last memory that is in use all mappings end: a driver that is about to leave gives
+    /// all memory back first, and QEMU 11.1 dies when a device with mappings is started anew.
     pub fn release(&mut self, mut block: Block) {
         if !block.shared && block.offset.is_some() && self.source.is_none() && clear(&block) {
             self.idle.push_back(block);
             while self.idle.len() > MAX_IDLE || self.idle_bytes() > MAX_IDLE_BYTES {
                 self.retire();
             }
-            return;
+        } else {
+            self.hide(&mut block);
         }
-        self.hide(&mut block);
+        if self.is_leaving() {
+            self.clear();
+        }
     }
 
     fn copy(&mut self, from: &OwnedFd, size: u64, len: u64) -> Result<Block, MemoryError> {

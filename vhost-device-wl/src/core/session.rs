@@ -42,6 +42,8 @@ pub struct Session {
     lingering: Lingering,
     watch: Watch,
     memory: MemoryStore,
+    /// The last memory that was closed.
+    last_memory: Option<Key>,
     names: Arc<NameTable>,
     quota: Arc<Quota>,
     buf: Vec<u8>,
@@ -67,6 +69,7 @@ impl Session {
             lingering: Lingering::new(shape.end_key),
             watch: Watch::new()?,
             memory,
+            last_memory: None,
             names,
             quota,
             buf: vec![0; shape.max_chunk],
@@ -96,6 +99,7 @@ impl Session {
         self.orphans.clear();
         self.lingering.clear(&mut self.watch);
         self.memory.clear();
+        self.last_memory = None;
         self.next_key = self.shape.first_key;
         self.watch.set_reading(true);
     }
@@ -236,13 +240,22 @@ impl Session {
             self.ready.retain(|other| *other != key);
         }
         match vfd.detach(&mut self.watch) {
-            Remains::Memory(block) => self.memory.release(block),
+            Remains::Memory(block) => {
+                self.memory.release(block);
+                self.last_memory = Some(key);
+            }
             Remains::Unsent(stream, charge) => {
                 self.lingering.add(stream, charge, &mut self.watch);
             }
             Remains::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Whether this was the last memory of all that was closed, and mappings are left to be ended.
+    #[must_use]
+    pub fn is_leaving(&self, key: Key) -> bool {
+        self.last_memory == Some(key) && self.memory.is_leaving()
     }
 
     /// Does some of what is left to do for VFDs that are closed, or only what is urgent of it

@@ -139,7 +139,7 @@ impl Device {
         self.rings = [input, output].map(Ring::into_state);
         let busy = taken != self.rings.each_ref().map(|ring| ring.taken);
         // Not while there is something better to do.
-        let untidy = self.session.tidy(!busy);
+        let untidy = self.session.tidy(!busy) || self.late.is_due(&self.session);
         match (requests, messages) {
             (Some(Turn::Again), _) | (_, Some(Delivery::More)) => Turn::Again,
             _ if untidy => Turn::Again,
@@ -149,14 +149,12 @@ impl Device {
 
     /// A turn while the rings are stopped: peers get what is left for them, and what
     /// they send waits.
-    pub fn turn_without_rings(&mut self) -> Turn {
+    ///
+    /// No mapping ends meanwhile. QEMU 11.1 tells a stopped device nothing of that, remembers the
+    /// mapping, and looks in vain for it when it starts the device again.
+    pub fn turn_without_rings(&mut self) {
         self.session.set_reading(false);
         self.session.poll();
-        if self.session.tidy(true) {
-            Turn::Again
-        } else {
-            Turn::Idle
-        }
     }
 
     fn requests(&mut self, ring: &Ring<'_>) -> Result<Turn, Broken> {
@@ -175,15 +173,15 @@ impl Device {
                     tracing::debug!("malformed descriptor chain");
                     Served {
                         response: Response::InvalidCmd,
-                        about: None,
+                        late: None,
                     }
                 };
                 self.response.clear();
                 let encoded = &mut self.response;
                 served.response.encode(self.features, encoded);
                 let written = write_chain(chain, encoded);
-                if let Some(key) = served.about
-                    && self.late.hold(&self.session, key, head, written)
+                if let Some(until) = served.late
+                    && self.late.hold(&self.session, until, head, written)
                 {
                     continue;
                 }

@@ -8,6 +8,11 @@
 //! [`Features::CREDIT`] are treated so: others let a thread sleep until its message is finished,
 //! and no signal wakes it.
 //!
+//! *The close of the last memory* of all, until no mapping is left: a driver that leaves waits for the
+//! answers to what it has closed, and a frontend may not survive that a device which has mappings is
+//! started anew (QEMU 11.1 does not). Again only with [`Features::CREDIT`], as others may wait for
+//! the answer in close(2).
+//!
 //! [`Features::CREDIT`]: virtio_wl::wire::Features::CREDIT
 
 use super::ring::{Broken, Ring};
@@ -23,26 +28,40 @@ pub struct Late {
     held: Vec<Held>,
 }
 
+/// What a request may have to wait for after it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// This VFD's peer has read, or its memory is there.
+    Settled(Key),
+    /// Nothing is mapped any more, if this was the last memory.
+    Unmapped(Key),
+}
+
 #[derive(Debug)]
 struct Held {
-    key: Key,
+    until: Until,
     head: u16,
     /// Bytes of the response, which is in place.
     written: u32,
 }
 
 impl Late {
-    /// Holds a chain about `key` back, if there is a reason to. True: there is.
-    pub fn hold(&mut self, session: &Session, key: Key, head: u16, written: u32) -> bool {
-        let late = is_late(session, key);
+    /// Holds a chain back, if there is a reason to. True: there is.
+    pub fn hold(&mut self, session: &Session, until: Until, head: u16, written: u32) -> bool {
+        let late = is_late(session, until);
         if late {
-            self.held.push(Held { key, head, written });
+            let held = Held {
+                until,
+                head,
+                written,
+            };
+            self.held.push(held);
         }
         late
     }
 
-    /// Gives back what need not be held any longer: the peer has read, the mapping is there, or
-    /// the VFD is gone.
+    /// Gives back what need not be held any longer: the peer has read, the mapping is there, the
+    /// VFD is gone, or all mappings are.
     ///
     /// # Errors
     /// [`Broken`].
@@ -53,7 +72,7 @@ impl Late {
         }
         let mut result = Ok(());
         self.held.retain(|held| {
-            let stays = result.is_err() || is_late(session, held.key);
+            let stays = result.is_err() || is_late(session, held.until);
             if !stays {
                 result = ring.push(held.head, held.written);
             }
@@ -62,12 +81,21 @@ impl Late {
         result
     }
 
+    /// Whether there is something to [`release`](Self::release).
+    #[must_use]
+    pub fn is_due(&self, session: &Session) -> bool {
+        self.held.iter().any(|held| !is_late(session, held.until))
+    }
+
     /// Forgets everything, for a new driver.
     pub fn reset(&mut self) {
         self.held.clear();
     }
 }
 
-fn is_late(session: &Session, key: Key) -> bool {
-    session.unsent(key) > LATE_ABOVE || !session.is_visible(key)
+fn is_late(session: &Session, until: Until) -> bool {
+    match until {
+        Until::Settled(key) => session.unsent(key) > LATE_ABOVE || !session.is_visible(key),
+        Until::Unmapped(key) => session.is_leaving(key),
+    }
 }

@@ -6,7 +6,8 @@ use virtio_wl::wire::{
 };
 
 use super::inbox::Inbox;
-use crate::core::session::{Announced, Key, Session, SessionError};
+use super::late::Until;
+use crate::core::session::{Announced, Session, SessionError};
 
 #[cfg(test)]
 mod tests;
@@ -17,14 +18,14 @@ pub struct Served {
     /// The answer.
     pub response: Response,
     /// The VFD that may be a reason to finish it late.
-    pub about: Option<Key>,
+    pub late: Option<Until>,
 }
 
 /// Carries out one request, already copied out of guest memory.
 pub fn serve(session: &mut Session, inbox: &mut Inbox, features: Features, bytes: &[u8]) -> Served {
     let refuse = |response| Served {
         response,
-        about: None,
+        late: None,
     };
     let request = match Request::parse(bytes, features) {
         Ok(request) => request,
@@ -36,7 +37,7 @@ pub fn serve(session: &mut Session, inbox: &mut Inbox, features: Features, bytes
     match carry_out(session, inbox, features, &request) {
         Ok(response) => Served {
             response,
-            about: may_be_late(&request, features),
+            late: may_be_late(&request, features),
         },
         Err(error) => {
             tracing::debug!(?request, %error, "request failed");
@@ -45,13 +46,15 @@ pub fn serve(session: &mut Session, inbox: &mut Inbox, features: Features, bytes
     }
 }
 
-/// The VFD that may be a reason to finish a request late.
-fn may_be_late(request: &Request<'_>, features: Features) -> Option<Key> {
+/// What may be a reason to finish a request late.
+fn may_be_late(request: &Request<'_>, features: Features) -> Option<Until> {
+    let has_credit = features.contains(Features::CREDIT);
     match request {
-        Request::NewMemory { id, .. } | Request::Refresh { id } => Some(id.get()),
+        Request::NewMemory { id, .. } | Request::Refresh { id } => Some(Until::Settled(id.get())),
         Request::Send { id, .. } | Request::SendForeign { id, .. } => {
-            features.contains(Features::CREDIT).then(|| id.get())
+            has_credit.then(|| Until::Settled(id.get()))
         }
+        Request::Close { id } => has_credit.then(|| Until::Unmapped(id.get())),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@
 //! | `input` | keys and clicks of the VM's keyboard and pointer |
 //! | `app_ends` | an app VM is killed |
 //! | `compositor_ends` | the compositor VM is killed and comes back |
+//! | `rebind` | a device begins anew: a driver that comes back, a pause, hot-plugging |
 //! | `device_ends` | a `vhost-device-wl` is killed under its guest |
 //! | `early` | connections from before the compositor's boot |
 //! | `flood` | VMs that flood do not stop a third one |
@@ -26,4 +27,5 @@ mod flood;
 mod init_power;
 mod input;
 mod picture;
+mod rebind;
 mod selftest;

@@ -45,6 +45,13 @@ impl MemoryStore {
         (self.mapped_bytes, self.mappings)
     }
 
+    /// Whether something is mapped that nobody uses, and nothing else.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        let unused = self.idle.len() + self.doomed.len();
+        unused > 0 && u64::try_from(unused) == Ok(self.mappings)
+    }
+
     /// Ends all idle mappings.
     pub fn clear(&mut self) {
         while self.retire() {}

@@ -89,20 +89,40 @@ fn memory_is_whole_pages_of_final_size() {
 #[test]
 fn a_private_mapping_is_used_again_and_found_empty() {
     let (mut store, port, account) = store(ForeignMemory::Copy);
+    let _in_use = store.allocate(4096).unwrap();
+    port.take();
     let block = store.allocate(4096).unwrap();
     let first = identity(&block.fd);
     file(&block).write_all_at(b"secret", 0).unwrap();
     store.release(block);
-    assert_eq!(account.used(), 4096, "what waits is still held");
+    assert_eq!(account.used(), 8192, "what waits is still held");
     let block = store.allocate(4096).unwrap();
-    assert_eq!((identity(&block.fd), block.offset()), (first, Some(0)));
+    assert_eq!((identity(&block.fd), block.offset()), (first, Some(4096)));
     let mut seen = [1; 6];
     file(&block).read_exact_at(&mut seen, 0).unwrap();
     assert_eq!(seen, [0; 6]);
-    assert_eq!(port.take(), [("map", 0, 4096)], "mapped once");
+    assert_eq!(port.take(), [("map", 4096, 4096)], "mapped once");
     // Another size is another mapping.
     let other = store.allocate(8192).unwrap();
-    assert_eq!(other.offset(), Some(4096));
+    assert_eq!(other.offset(), Some(8192));
+}
+
+#[test]
+fn nothing_stays_mapped_once_nothing_is_in_use() {
+    let (mut store, port, account) = store(ForeignMemory::Copy);
+    let [first, second] = [4096, 8192].map(|size| store.allocate(size).unwrap());
+    store.release(first);
+    assert!(!store.is_leaving(), "it waits for the next of its size");
+    tidy(&mut store);
+    assert_eq!(store.mapped(), (12288, 2));
+    store.release(second);
+    assert!(store.is_leaving());
+    port.take();
+    tidy(&mut store);
+    assert_eq!(port.take(), [("unmap", 0, 4096), ("unmap", 4096, 8192)]);
+    assert_eq!((store.mapped(), account.used()), ((0, 0), 0));
+    assert!(!store.is_leaving());
+    store.verify_invariants();
 }
 
 #[test]
@@ -121,11 +141,12 @@ fn memory_others_may_hold_is_not_used_again() {
 #[test]
 fn what_waits_makes_room_for_what_is_needed() {
     let (mut store, _, account) = store(ForeignMemory::Copy);
-    let block = store.allocate(LIMIT).unwrap();
+    let in_use = store.allocate(4096).unwrap();
+    let block = store.allocate(LIMIT - 4096).unwrap();
     store.release(block);
     assert_eq!(account.used(), LIMIT);
-    let block = store.allocate(4096).unwrap();
-    assert_eq!(account.used(), 4096);
+    let block = store.allocate(8192).unwrap();
+    assert_eq!(account.used(), 12288);
     assert!(matches!(
         store.allocate(LIMIT),
         Err(MemoryError::Account(_))
@@ -135,7 +156,7 @@ fn what_waits_makes_room_for_what_is_needed() {
     let blocks: Vec<_> = (1..25)
         .map(|n| store.allocate(n * 4096 / 2).unwrap())
         .collect();
-    for block in blocks {
+    for block in blocks.into_iter().chain([in_use]) {
         store.release(block);
         store.verify_invariants();
     }
