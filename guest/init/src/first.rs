@@ -14,7 +14,7 @@ use nix::sys::utsname::uname;
 
 use crate::agent::{Kind, Policy};
 use crate::boot::command_line::CommandLine;
-use crate::boot::{machine_id, modules, mounts, network, root};
+use crate::boot::{lockdown, machine_id, modules, mounts, network, root};
 use crate::devices;
 use crate::init::{Ending, Init};
 use crate::ports;
@@ -77,6 +77,9 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
     let identity = roles::user(role);
     roles::make_runtime_directory(role, identity.as_ref())?;
     std::fs::create_dir_all(DIRECTORY).with_context(|| format!("cannot make {DIRECTORY}"))?;
+    if role == Role::Compositor {
+        lockdown::lock_down();
+    }
     let debug = Path::new(SHELL).exists();
     let policy = Policy {
         role,

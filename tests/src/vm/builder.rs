@@ -77,7 +77,7 @@ impl VmBuilder {
             quiet: false,
             dirs: None,
         };
-        if console::is_wanted() {
+        if console::is_wanted() || image == Image::CompositorDebug {
             builder = builder.kernel_word("vwl.shell");
         }
         builder

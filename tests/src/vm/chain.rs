@@ -70,6 +70,12 @@ impl VmChainBuilder {
         self
     }
 
+    /// The compositor's image is the one with a shell, and has one on its second serial port.
+    pub fn debug(mut self) -> Self {
+        self.compositor_image = Image::CompositorDebug;
+        self
+    }
+
     /// A program the last app VM starts by itself.
     ///
     /// # Panics

@@ -30,14 +30,16 @@ pub(super) struct VmArgs {
 const THREADS: &str = "--test-threads=1";
 
 /// What the tests boot.
-const IMAGES: [Image; 3] = [Image::Compositor, Image::App, Image::Bare];
+const IMAGES: [Image; 4] = [
+    Image::Compositor,
+    Image::CompositorDebug,
+    Image::App,
+    Image::Bare,
+];
 
 /// Makes the images, and runs the tests.
 pub(super) fn run(report: &mut Report, args: &VmArgs, filter: Option<&str>) -> Result<()> {
     let mut images = IMAGES.to_vec();
-    if args.shell {
-        images.push(Image::CompositorDebug);
-    }
     if args.all {
         images.push(Image::BareOldest);
     }

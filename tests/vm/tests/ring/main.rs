@@ -14,6 +14,7 @@
 //! | `early` | connections from before the compositor's boot |
 //! | `flood` | VMs that flood do not stop a third one |
 //! | `init_power` | what ends a guest |
+//! | `init_compositor` | what the compositor may, and its next start when it was killed |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -24,6 +25,7 @@ mod device_ends;
 mod early;
 mod features;
 mod flood;
+mod init_compositor;
 mod init_power;
 mod input;
 mod picture;
