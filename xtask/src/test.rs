@@ -11,6 +11,7 @@ mod checks;
 mod fuzz;
 mod report;
 mod suite;
+mod units;
 mod vms;
 
 use report::Report;

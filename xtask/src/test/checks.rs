@@ -4,6 +4,7 @@ use anyhow::Result;
 use integration_tests::bin;
 
 use super::report::Report;
+use super::units;
 use crate::cargo::cargo;
 
 pub(super) fn run(report: &mut Report) -> Result<()> {
@@ -38,6 +39,8 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         "-D warnings -A rustdoc::private_intra_doc_links",
     );
     report.check("rustdoc", doc)?;
+
+    units::check(report)?;
 
     if bin::in_path("cargo-deny").is_some() {
         let mut deny = cargo();
