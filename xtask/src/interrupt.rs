@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -37,9 +37,15 @@ impl Interrupt {
     /// # Errors
     /// When one has.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.fd.read_signal().context("signalfd")? {
-            Some(_) => bail!("interrupted"),
-            None => Ok(()),
-        }
+        ensure!(!self.taken()?, "interrupted");
+        Ok(())
+    }
+
+    /// Whether a signal has come; each counts once.
+    ///
+    /// # Errors
+    /// When signalfd(2) fails.
+    pub(crate) fn taken(&self) -> Result<bool> {
+        Ok(self.fd.read_signal().context("signalfd")?.is_some())
     }
 }

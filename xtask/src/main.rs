@@ -5,7 +5,7 @@
 //! * `demo`: two app VMs and their windows, as a picture
 //! * `test`: everything that can be checked here, with counts
 //! * `bench`: round trips compared, kicks and interrupts counted
-//! * `vm`: QEMU and bootable images
+//! * `vm`: QEMU, bootable images, and one guest on the terminal
 //! * `interrupt`: Ctrl-C as an event, so that everything is stopped in order
 #![allow(
     clippy::print_stdout,
@@ -44,6 +44,8 @@ enum Task {
     Bench(bench::Args),
     /// Make bootable images for virtual machines
     Image(vm::ImageArgs),
+    /// Boot one guest, with its console or a shell on this terminal
+    Vm(vm::run::Args),
     /// Install the Debian packages that are missing
     InstallDeps,
 }
@@ -54,6 +56,7 @@ fn run() -> Result<ExitCode> {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Image(args) => vm::make_images(&args).map(|()| ExitCode::SUCCESS),
+        Task::Vm(args) => vm::run::run(&args).map(|()| ExitCode::SUCCESS),
         Task::InstallDeps => deps::require(deps::ALL).map(|()| ExitCode::SUCCESS),
     }
 }

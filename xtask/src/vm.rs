@@ -6,6 +6,7 @@
 //! * `debian`: root file systems of Debian
 //! * `image`: bootable images from all these
 //! * `tree`, `cpio`, `elf`, `digest`: what images are made with
+//! * `run`: one guest on the terminal
 //! * `accel`: by the hardware, or emulated
 //! * `apt`, `unpack`: packages of Debian, without installing them
 //! * `cache`, `tool`: where things are kept; running the system's tools
@@ -30,6 +31,7 @@ mod kernel;
 mod module;
 mod modules;
 mod qemu;
+pub(crate) mod run;
 mod tool;
 mod tree;
 mod unpack;
@@ -77,6 +79,7 @@ pub(crate) fn ensure(images: &[Image], profile: Profile) -> Result<VmFiles> {
     );
     deps::require(&[deps::BUILD, deps::PROGRAMS, deps::VM])?;
     let cache = Cache::open()?;
+    let _lock = cache.making()?;
     let qemu = qemu::ensure(&cache)?;
     for version in Version::ALL {
         let images = Image::with_kernel(images, version);
@@ -124,7 +127,9 @@ fn check(images: &[Image], profile: Profile, version: Version) -> Result<()> {
     if images.is_empty() {
         return Ok(());
     }
-    let inputs = image::Inputs::prepare(Cache::open()?, profile, version)?;
+    let cache = Cache::open()?;
+    let _lock = cache.making()?;
+    let inputs = image::Inputs::prepare(cache, profile, version)?;
     for image in images {
         image::again::compare(*image, &inputs)?;
         println!("{}: made again, the same byte for byte", image.name());

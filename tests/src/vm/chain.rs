@@ -13,9 +13,6 @@ use super::qemu::{Accel, Display};
 use super::screen::VmScreen;
 use crate::chain::{COMPOSITOR, Chain, ChainBuilder, VmSpec};
 
-/// Longer than anybody leaves guests running.
-const ENDLESS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// An app VM to be made.
 #[derive(Debug)]
 struct AppSpec {
@@ -113,7 +110,7 @@ impl VmChainBuilder {
 
     /// The guests live until they are stopped.
     pub fn endless(mut self) -> Self {
-        self.life = ENDLESS;
+        self.life = super::ENDLESS;
         self
     }
 

@@ -3,6 +3,7 @@
 //! What the guest says is not trusted: lines and everything kept of them are bounded.
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use guest_control::{Ended, Event, MAX_LINE_BYTES, Request, Role, Stream};
@@ -85,14 +86,33 @@ impl Guest {
             let Some(line) = line else {
                 bail!("the guest has ended while waiting for {what}");
             };
-            // The kernel may end a line early when the guest is cut off; nothing else is empty.
-            if !line.is_empty() {
-                self.take(&line)?;
-            }
+            self.take(&line)?;
         }
     }
 
+    /// Readable when the guest has said something, or is gone.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.lines.fd()
+    }
+
+    /// Takes what the guest has said by now; whether it is still there. Called when [`Self::fd`] is
+    /// readable.
+    pub(super) fn take_waiting(&mut self) -> Result<bool> {
+        let (lines, open) = self.lines.waiting()?;
+        lines.iter().try_for_each(|line| self.take(line))?;
+        Ok(open)
+    }
+
+    /// What its kernel is, once init runs.
+    pub(super) fn kernel(&self) -> Option<&str> {
+        self.kernel.as_ref().map(|(_, kernel)| kernel.as_str())
+    }
+
     fn take(&mut self, line: &[u8]) -> Result<()> {
+        // The kernel may end a line early when the guest is cut off; nothing else is empty.
+        if line.is_empty() {
+            return Ok(());
+        }
         let event: Event = serde_json::from_slice(line)
             .with_context(|| format!("the guest said {}", String::from_utf8_lossy(line)))?;
         match event {
@@ -141,7 +161,7 @@ impl Guest {
     /// Waits until init runs; what its kernel is.
     pub(super) fn wait_booted(&mut self, deadline: Deadline) -> Result<String> {
         self.until("the guest to boot", deadline, |guest| {
-            Ok(guest.kernel.as_ref().map(|(_, kernel)| kernel.clone()))
+            Ok(guest.kernel().map(str::to_owned))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Lines of JSON over a Unix socket, bounded in length and time.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -59,6 +59,11 @@ impl Lines {
         Self::new(name, socket, limit)
     }
 
+    /// Readable when the other side has said something, or has closed.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The next line without its newline; `None` when the other side has closed.
     ///
     /// # Errors
@@ -67,27 +72,53 @@ impl Lines {
         // What was searched already has no newline.
         let mut searched = 0;
         loop {
-            if let Some(end) = self.pending[searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            {
-                let mut line: Vec<u8> = self.pending.drain(..=searched + end).collect();
-                line.pop();
+            if let Some(line) = self.take_line(searched) {
                 return Ok(Some(line));
             }
             searched = self.pending.len();
-            ensure!(searched < self.limit, "{}: a line without end", self.name);
             wait::readable(&[self.socket.as_fd()], deadline)
                 .with_context(|| format!("no line from {}", self.name))?;
-            let mut chunk = [0; 8192];
-            match self.socket.read(&mut chunk) {
-                Ok(0) => return Ok(None),
-                Ok(len) => self.pending.extend_from_slice(&chunk[..len]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
-                Err(error) => return Err(error).context(self.name),
+            if !self.read()? {
+                return Ok(None);
             }
         }
+    }
+
+    /// All lines that are there by now, and whether the other side may say more. Called when
+    /// [`Self::fd`] is readable.
+    ///
+    /// # Errors
+    /// When a line is too long.
+    pub(super) fn waiting(&mut self) -> Result<(Vec<Vec<u8>>, bool)> {
+        let open = self.read()?;
+        Ok((std::iter::from_fn(|| self.take_line(0)).collect(), open))
+    }
+
+    /// The first line of what was read, if it is whole. Up to `searched` there is no newline.
+    fn take_line(&mut self, searched: usize) -> Option<Vec<u8>> {
+        let rest = &self.pending[searched..];
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let mut line: Vec<u8> = self.pending.drain(..=searched + end).collect();
+        line.pop();
+        Some(line)
+    }
+
+    /// Reads once; whether the other side is still there.
+    fn read(&mut self) -> Result<bool> {
+        ensure!(
+            self.pending.len() < self.limit,
+            "{}: a line without end",
+            self.name
+        );
+        let mut chunk = [0; 8192];
+        match self.socket.read(&mut chunk) {
+            Ok(0) => return Ok(false),
+            Ok(len) => self.pending.extend_from_slice(&chunk[..len]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(false),
+            Err(error) => return Err(error).context(self.name),
+        }
+        Ok(true)
     }
 
     /// Says one line.

@@ -1,11 +1,12 @@
 //! A running VM.
 
 use std::cell::{RefCell, RefMut};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use guest_control::Ended;
+use guest_control::{Ended, Request};
 
 use super::assets::{Assets, Image};
 use super::builder::VmBuilder;
@@ -157,6 +158,36 @@ impl Vm {
         let trouble = dmesg::trouble(&log);
         ensure!(trouble.is_empty(), "kernel log:\n{}", trouble.join("\n"));
         Ok(())
+    }
+
+    /// Readable when its init has something to say, or is gone: a descriptor of its own.
+    ///
+    /// # Errors
+    /// When there are too many descriptors.
+    pub fn news_fd(&self) -> Result<OwnedFd> {
+        let guest = self.guest.borrow();
+        guest.fd().try_clone_to_owned().context("dup")
+    }
+
+    /// Takes what init has said by now, when [`Self::news_fd`] is readable; whether it may say more.
+    ///
+    /// # Errors
+    /// When it speaks nonsense.
+    pub fn take_news(&self) -> Result<bool> {
+        self.guest.borrow_mut().take_waiting()
+    }
+
+    /// The release of its kernel, if its init is known to run.
+    pub fn kernel(&self) -> Option<String> {
+        self.guest.borrow().kernel().map(str::to_owned)
+    }
+
+    /// Asks it to power off, without waiting for that.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn power_off(&self) -> Result<()> {
+        self.guest.borrow_mut().say(&Request::Halt {})
     }
 
     /// Its paths.

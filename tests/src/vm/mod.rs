@@ -61,3 +61,6 @@ pub const STEP: Duration = Duration::from_secs(120);
 
 /// How long a VM may live, unless its builder says otherwise: longer than any test takes.
 pub const LIFE: Duration = Duration::from_secs(600);
+
+/// The life of a VM that a person uses: longer than anybody leaves guests running.
+pub const ENDLESS: Duration = Duration::from_secs(7 * 24 * 60 * 60);

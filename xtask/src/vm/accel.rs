@@ -60,7 +60,10 @@ fn detect(files: &VmFiles) -> Result<&'static str> {
         }
     }
     let answer = if kvm_boots()? { "kvm" } else { "tcg" };
-    println!("     virtual machines run by {answer} here");
+    println!(
+        "     virtual machines run by {answer} here (to find out again, remove {})",
+        place.display()
+    );
     fs::write(&place, format!("{release} {answer}")).context("answer about KVM")?;
     Ok(answer)
 }
@@ -77,5 +80,8 @@ fn kvm_boots() -> Result<bool> {
     ))?;
     let builder = Vm::builder(&assets, Guest::Bare).without_device();
     let vm = builder.accel(Kind::Kvm).life(PATIENCE).quiet().start();
+    if let Err(error) = &vm {
+        println!("     no guest boots by /dev/kvm here: {error:#}");
+    }
     Ok(vm.and_then(Vm::kill).is_ok())
 }

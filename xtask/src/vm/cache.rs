@@ -97,6 +97,15 @@ impl Cache {
         Ok(place)
     }
 
+    /// Held while things of this checkout are made: of several processes one makes them, and the others
+    /// wait for it.
+    ///
+    /// # Errors
+    /// When the file cannot be created or locked.
+    pub(crate) fn making(&self) -> Result<File> {
+        lock(&self.own("making"))
+    }
+
     /// Held while something is fetched.
     fn lock(&self) -> Result<File> {
         lock(&self.shared.join("lock"))
@@ -107,7 +116,7 @@ impl Cache {
 ///
 /// # Errors
 /// When the file cannot be created or locked.
-pub(crate) fn lock(path: &Path) -> Result<File> {
+fn lock(path: &Path) -> Result<File> {
     let file = File::options()
         .create(true)
         .truncate(false)

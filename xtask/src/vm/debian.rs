@@ -20,9 +20,6 @@ const EXCLUDED: &[&str] = &[
     "/usr/share/locale/*",
     "/usr/share/man/*",
 ];
-/// The name under which its inputs go into the digest that names an archive.
-const MARK: &str = "debian";
-
 /// What a Debian system consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct System {
@@ -50,7 +47,7 @@ impl System {
             .into_iter()
             .chain(EXCLUDED.iter().copied())
         {
-            digest.add(MARK, part);
+            digest.add("part", part);
         }
         for package in &self.packages {
             digest.add("package", package);

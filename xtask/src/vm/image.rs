@@ -17,6 +17,7 @@ use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result};
+use integration_tests::vm::Image as Guest;
 
 use super::digest::Digest;
 use super::kernel::{Kernel, Version};
@@ -43,6 +44,8 @@ pub(crate) use inputs::Inputs;
 const RECIPE: &str = "2";
 /// Compression of initial RAM file systems, of zstd's 1 to 19: past this it gets slow, not small.
 const COMPRESSION: &str = "-12";
+/// A static shell with all usual commands, package `busybox-static`.
+const BUSYBOX: &str = "/bin/busybox";
 
 /// What an image is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -70,12 +73,17 @@ impl Image {
 
     /// Name of its directory.
     pub(crate) fn name(self) -> &'static str {
+        self.guest().name()
+    }
+
+    /// The same for what boots images.
+    pub(crate) fn guest(self) -> Guest {
         match self {
-            Self::Compositor => "compositor",
-            Self::CompositorDebug => "compositor-debug",
-            Self::App => "app",
-            Self::Bare => "bare",
-            Self::BareOldest => "bare-6.1",
+            Self::Compositor => Guest::Compositor,
+            Self::CompositorDebug => Guest::CompositorDebug,
+            Self::App => Guest::App,
+            Self::Bare => Guest::Bare,
+            Self::BareOldest => Guest::BareOldest,
         }
     }
 }
@@ -94,7 +102,8 @@ struct Contents {
 /// The files of an image, each of which may be missing.
 pub(crate) const FILES: [&str; 3] = ["vmlinuz", "initramfs", "root.ext4"];
 
-/// Makes an image, unless the present one was made from the same inputs. Returns its directory.
+/// Makes an image, unless the present one was made from the same inputs. Returns its directory. The
+/// caller holds [`cache::Cache::making`].
 ///
 /// # Errors
 /// When an input is missing or a tool fails, or the image gets too large.
@@ -109,7 +118,6 @@ pub(crate) fn ensure(image: Image, inputs: &Inputs) -> Result<PathBuf> {
         .transpose()?;
     let archive = cpio::archive(&contents.initramfs);
     let stamp = stamp(inputs.kernel(), &archive, disk.zip(base.as_deref()))?;
-    let _lock = cache::lock(&images.join("lock"))?;
     if fs::read_to_string(dir.join("stamp")).is_ok_and(|old| old == stamp) {
         return Ok(dir);
     }
@@ -165,6 +173,15 @@ fn base(inputs: &Inputs, modules: &[&str], users: &[(&str, u32)]) -> Result<Tree
     let found = Modules::of(inputs.kernel(), &[inputs.module().to_owned()])?;
     modules::add(&mut tree, found.with_dependencies(modules)?);
     Ok(tree)
+}
+
+/// Adds a shell with all usual commands.
+fn add_shell(tree: &mut Tree) -> Result<()> {
+    let busybox =
+        fs::read(BUSYBOX).with_context(|| format!("{BUSYBOX} (Debian package busybox-static)"))?;
+    tree.file("bin/busybox", 0o755, busybox);
+    tree.link("bin/sh", "busybox");
+    Ok(())
 }
 
 /// The digest of what an image is made from. An archive of Debian is made once and never changed, so

@@ -23,3 +23,16 @@ fn a_line_without_end_is_refused() {
     peer.write_all(&[b'x'; 200]).unwrap();
     assert!(lines.next(Deadline::step()).is_err());
 }
+
+#[test]
+fn what_is_there_is_taken_without_waiting() {
+    let (mut lines, mut peer) = pair(100);
+    peer.write_all(b"one\ntwo\nthr").unwrap();
+    let (found, open) = lines.waiting().unwrap();
+    assert_eq!(found, [b"one", b"two"]);
+    assert!(open);
+    peer.write_all(b"ee\n").unwrap();
+    assert_eq!(lines.waiting().unwrap().0, [b"three"]);
+    drop(peer);
+    assert_eq!(lines.waiting().unwrap(), (Vec::new(), false));
+}

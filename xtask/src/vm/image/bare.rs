@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Contents, Inputs, base};
+use super::{Contents, Inputs, add_shell, base};
 
 /// Kernel modules, besides what they depend on. Newer kernels have the bus built in.
 pub(super) const MODULES: &[&str] = &[
@@ -14,7 +14,7 @@ pub(super) const MODULES: &[&str] = &[
 ];
 
 /// What runs in it besides init.
-const PROGRAMS: [&str; 2] = ["virtio-wl-selftest", "bench-peers"];
+pub(super) const PROGRAMS: [&str; 2] = ["virtio-wl-selftest", "bench-peers"];
 
 pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
     let mut tree = base(inputs, MODULES, &[("user", 1000)])?;
@@ -22,6 +22,7 @@ pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
         let program = inputs.guest_program(name)?;
         tree.file(&format!("usr/bin/{name}"), 0o755, program);
     }
+    add_shell(&mut tree)?;
     Ok(Contents {
         initramfs: tree,
         disk: None,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::{Contents, Inputs, base};
+use super::{Contents, Inputs, add_shell, base};
 use crate::vm::tree::Tree;
 use crate::vm::{cache, elf};
 
@@ -28,8 +28,6 @@ const LIMIT: u64 = 64 << 20;
 const XKB: &str = "usr/share/X11/xkb";
 /// The parts of them that layouts are made from; not the pictures of keyboards.
 const XKB_PARTS: &[&str] = &["compat", "keycodes", "rules", "symbols", "types"];
-/// A static shell with all usual commands, package `busybox-static`.
-const BUSYBOX: &str = "/bin/busybox";
 
 pub(super) fn contents(inputs: &Inputs, debug: bool) -> Result<Contents> {
     let mut tree = base(inputs, MODULES, &[USER])?;
@@ -47,10 +45,7 @@ pub(super) fn contents(inputs: &Inputs, debug: bool) -> Result<Contents> {
         copy(&mut tree, &format!("{XKB}/{part}"))?;
     }
     if debug {
-        let busybox = fs::read(BUSYBOX)
-            .with_context(|| format!("{BUSYBOX} (Debian package busybox-static)"))?;
-        tree.file("bin/busybox", 0o755, busybox);
-        tree.link("bin/sh", "busybox");
+        add_shell(&mut tree)?;
     }
     Ok(Contents {
         initramfs: tree,
