@@ -81,6 +81,11 @@ fn damage_without_end() -> Result<()> {
 }
 
 #[test]
+fn frames_without_end() -> Result<()> {
+    attack("commit-flood", 100_000).map(drop)
+}
+
+#[test]
 fn descriptors_without_end_are_bounded() -> Result<()> {
     attack("fd-flood", 100_000).map(drop)
 }

@@ -12,7 +12,7 @@ use clap::{Parser, ValueEnum};
 use test_clients::pool::{PIXEL, Pool};
 use test_clients::raw::{self, Raw, Sent};
 use test_clients::session::Session;
-use test_clients::window::{Rect, Window};
+use test_clients::window::{Rect, Window, to_wire};
 
 /// Attacks a compositor.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Attack {
     NeverReads,
     /// Damage without end on one surface
     DamageFlood,
+    /// Frames without end in a window that is shown, without waiting for any
+    CommitFlood,
     /// Pools without end, each with a descriptor
     FdFlood,
     /// A message of an impossible length
@@ -132,6 +134,16 @@ fn with_window(attack: Attack, count: u32) -> Result<()> {
                 pause(&mut session, index)?;
             }
             window.show(&mut session, &buffer, &[all])?;
+        }
+        Attack::CommitFlood => {
+            window.show(&mut session, &buffer, &[all])?;
+            let side = to_wire(SIDE);
+            for index in 0..count {
+                window.surface.attach(Some(&buffer), 0, 0);
+                window.surface.damage_buffer(0, 0, side, side);
+                window.surface.commit();
+                pause(&mut session, index)?;
+            }
         }
         Attack::FdFlood => {
             let mut pools = Vec::new();

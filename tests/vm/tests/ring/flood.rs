@@ -5,7 +5,7 @@ use integration_tests::vm::VmChain;
 use vm_tests::scene::{PERSONAL, WORK};
 
 const THIRD: (&str, &str) = ("third", "#1565c0");
-/// Damage and commits of each flood: more than it can get rid of while the third draws.
+/// Commits of each flood: more than it can get rid of while the third draws.
 const FLOOD: &str = "--count=100000000";
 /// Frames of the third window.
 const FRAMES: u32 = 30;
@@ -23,7 +23,7 @@ fn two_vms_that_flood_do_not_stop_the_third_ones_frames() -> Result<()> {
         floods.push(
             chain
                 .app(vm)?
-                .run(["hostile-client", "damage-flood", FLOOD])?,
+                .run(["hostile-client", "commit-flood", FLOOD])?,
         );
         screen.ctl().wait_windows(vm, 1)?;
     }
