@@ -240,9 +240,13 @@ impl Vm {
         leak::resident_kib(self.qemu.pid())
     }
 
-    /// The last lines of its console.
+    /// The last lines of its console, for messages.
     pub fn console_tail(&self) -> String {
-        self.remains.console_tail()
+        let tail = self.remains.console_tail();
+        match tail.trim() {
+            "" => "nothing on the guest's console".to_owned(),
+            _ => tail,
+        }
     }
 
     /// Kills it as a power cut would, which the test wants.

@@ -233,9 +233,11 @@ impl Machine {
             Role::App => "app",
             Role::Bare => "bare",
         };
-        // Under emulation the kernel measures the TSC wrongly on a busy host.
-        let mut text =
-            format!("console=ttyS0 quiet clocksource=hpet tsc=unstable panic=-1 vwl.role={role}");
+        let mut text = format!("console=ttyS0 quiet panic=-1 vwl.role={role}");
+        if self.accel != Accel::Kvm {
+            // There the kernel measures the TSC wrongly on a busy host.
+            text.push_str(" clocksource=hpet tsc=unstable");
+        }
         text.push_str(PATIENCE);
         // Its init refuses what is no name.
         text.push_str(&format!(" vwl.hostname={}", self.name));

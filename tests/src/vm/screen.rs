@@ -49,6 +49,9 @@ impl<'a> VmScreen<'a> {
             let chord = keys::chord(character)?;
             let chord: Vec<&str> = chord.iter().map(String::as_str).collect();
             monitor.chord(&chord)?;
+            // Keyboards drop what their guest does not fetch in time, and nobody types that fast: the
+            // compositor has been through its events when it answers.
+            self.ctl().windows()?;
         }
         Ok(())
     }
