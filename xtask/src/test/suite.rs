@@ -21,15 +21,15 @@ pub(super) fn processes(report: &mut Report, filter: Option<&str>) -> Result<()>
     if !binaries(report)? {
         return Ok(());
     }
-    let mut command = cargo();
-    command.args([
-        "test",
-        "--locked",
-        "--package",
-        "integration-tests",
-        "--no-fail-fast",
-    ]);
+    let command = package("integration-tests");
     run(report, "integration tests", command, filter, &[])
+}
+
+/// `cargo test` of one package, for [`run`].
+pub(super) fn package(name: &str) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--package", name, "--no-fail-fast"]);
+    command
 }
 
 /// Builds what the tests run; whether that went well.

@@ -8,7 +8,7 @@ use integration_tests::vm::qemu::ACCEL_VARIABLE;
 
 use super::report::Report;
 use super::suite;
-use crate::cargo::{Profile, cargo};
+use crate::cargo::Profile;
 use crate::vm::{self, Accel, Image};
 
 /// Options of the tests in virtual machines.
@@ -60,14 +60,7 @@ pub(super) fn run(report: &mut Report, args: &VmArgs, filter: Option<&str>) -> R
     if !suite::binaries(report)? {
         return Ok(());
     }
-    let mut command = cargo();
-    command.args([
-        "test",
-        "--locked",
-        "--package",
-        "vm-tests",
-        "--no-fail-fast",
-    ]);
+    let mut command = suite::package("vm-tests");
     command.env(ACCEL_VARIABLE, accel);
     let mut options = vec![THREADS];
     if args.all {
