@@ -80,13 +80,11 @@ impl Client {
         let nanoseconds = now.unwrap_or_default().as_nanos();
         let token = format!("{}-{nanoseconds}", std::process::id());
         self.stream.set_read_timeout(Some(PATIENCE))?;
-        let request = Request::Hello {
+        // Ends what another may have left of a line.
+        self.stream.write_all(b"\n")?;
+        self.send(&Request::Hello {
             token: token.clone(),
-        };
-        let mut line = serde_json::to_vec(&request).map_err(io::Error::from)?;
-        line.insert(0, b'\n');
-        line.push(b'\n');
-        self.stream.write_all(&line)?;
+        })?;
         let wanted = Reply::Hello { token };
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -108,9 +106,7 @@ impl Client {
             _ => Duration::ZERO,
         };
         self.stream.set_read_timeout(Some(asked + PATIENCE))?;
-        let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
-        line.push(b'\n');
-        self.stream.write_all(&line)?;
+        self.send(request)?;
         let (line, fd) = self.read_line()?;
         match serde_json::from_slice(&line) {
             Ok(Reply::Error { message }) => Err(ClientError::Refused(message)),
@@ -130,6 +126,12 @@ impl Client {
             }
             (reply, _) => Err(ClientError::Unexpected(format!("{reply:?}"))),
         }
+    }
+
+    fn send(&mut self, request: &Request) -> io::Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.write_all(&line)
     }
 
     /// The next line, and the descriptor that came by its end.

@@ -226,12 +226,11 @@ impl Init {
             |service| matches!(service.state, State::Running { pid, .. } if pid == ended),
         );
         let Some(at) = found else { return false };
-        let service = &mut self.services[at];
+        let service = &self.services[at];
         let since = match service.state {
             State::Running { since, .. } => since,
             State::Missing | State::Resting => Instant::now(),
         };
-        service.state = State::Resting;
         tracing::warn!("{} has ended: {}", service.recipe.name, describe(status));
         if service.recipe.main {
             self.agent.service_ended(status);
