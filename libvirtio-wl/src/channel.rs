@@ -18,7 +18,7 @@ use crate::{
     handle::OwnedVfd,
     limits::{MAX_CHUNK, MAX_VFDS_PER_MESSAGE},
     pump::Job,
-    stream::Stream,
+    stream::{Stream, StreamState},
     vfd::Vfd,
     wire::VfdKind,
 };
@@ -113,21 +113,8 @@ impl Channel {
         fds: &[BorrowedFd<'_>],
         flags: MsgFlags,
     ) -> io::Result<usize> {
-        let nonblock = flags.contains(MsgFlags::DONTWAIT);
-        let driver = self.stream.driver();
-        let (slices, used) = first_chunk(bufs);
-        let chunk = &slices[..used];
-        if fds.is_empty() {
-            if chunk.is_empty() {
-                return Ok(0);
-            }
-            return driver.send(self.as_fd(), chunk, &[], nonblock);
-        }
-        self.check_fds(fds.len(), chunk.is_empty())?;
-        let outgoing = Outgoing::prepare(&self.device, self.stream.pumped(), fds)?;
-        let sent = driver.send(self.as_fd(), chunk, &outgoing.vfds(), nonblock)?;
-        outgoing.sent(&self.device.pump);
-        Ok(sent)
+        let (fd, state) = (self.as_fd(), self.stream.state());
+        self.device.send(fd, self.kind(), state, bufs, fds, flags)
     }
 
     /// Receives bytes and descriptors, as recvmsg(2) on a stream socket does.
@@ -147,20 +134,8 @@ impl Channel {
         fds: &mut Vec<Vfd>,
         flags: MsgFlags,
     ) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "receiving needs room for a byte",
-            ));
-        }
-        let mut arrived = Vec::new();
-        let count = if flags.contains(MsgFlags::DONTWAIT) {
-            self.stream.try_recv(bufs, &mut arrived)?
-        } else {
-            self.stream.recv(bufs, &mut arrived, None)?
-        };
-        fds.extend(arrived.into_iter().map(|vfd| Vfd::new(&self.device, vfd)));
-        Ok(count)
+        let (fd, state) = (self.as_fd(), self.stream.state());
+        self.device.recv(fd, state, bufs, fds, flags)
     }
 
     /// Turns a received pipe into an end of an ordinary one, for a program that knows nothing of
@@ -181,7 +156,7 @@ impl Channel {
         self.device.pump.check_room(1)?;
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let device = self.device;
-        let count = Arc::clone(self.stream.pumped());
+        let count = Arc::clone(self.stream.state().pumped());
         let vfd = self.stream.into_vfd();
         let (ours, theirs) = if write {
             (reader, writer)
@@ -201,19 +176,72 @@ impl Channel {
     pub(crate) fn device(&self) -> &Arc<Inner> {
         &self.device
     }
+}
 
-    fn check_fds(&self, count: usize, no_data: bool) -> io::Result<()> {
-        let fault = if count > MAX_VFDS_PER_MESSAGE {
-            "more than 28 descriptors in one message"
-        } else if no_data {
-            "descriptors need at least one byte to travel with"
-        } else if self.kind() != VfdKind::Socket {
-            "only sockets carry descriptors"
-        } else {
-            return Ok(());
-        };
-        Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
+impl Inner {
+    /// See [`Channel::send`].
+    pub(crate) fn send(
+        &self,
+        vfd: BorrowedFd<'_>,
+        kind: VfdKind,
+        state: &StreamState,
+        bufs: &[IoSlice<'_>],
+        fds: &[BorrowedFd<'_>],
+        flags: MsgFlags,
+    ) -> io::Result<usize> {
+        let nonblock = flags.contains(MsgFlags::DONTWAIT);
+        let (slices, used) = first_chunk(bufs);
+        let chunk = &slices[..used];
+        if fds.is_empty() {
+            if chunk.is_empty() {
+                return Ok(0);
+            }
+            return self.driver.send(vfd, chunk, &[], nonblock);
+        }
+        check_fds(kind, fds.len(), chunk.is_empty())?;
+        let outgoing = Outgoing::prepare(self, state.pumped(), fds)?;
+        let sent = self.driver.send(vfd, chunk, &outgoing.vfds(), nonblock)?;
+        outgoing.sent(&self.pump);
+        Ok(sent)
     }
+
+    /// See [`Channel::recv`].
+    pub(crate) fn recv(
+        self: &Arc<Self>,
+        vfd: BorrowedFd<'_>,
+        state: &StreamState,
+        bufs: &mut [IoSliceMut<'_>],
+        fds: &mut Vec<Vfd>,
+        flags: MsgFlags,
+    ) -> io::Result<usize> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "receiving needs room for a byte",
+            ));
+        }
+        let mut arrived = Vec::new();
+        let count = if flags.contains(MsgFlags::DONTWAIT) {
+            state.try_recv(&self.driver, vfd, bufs, &mut arrived)?
+        } else {
+            state.recv(&self.driver, vfd, bufs, &mut arrived, None)?
+        };
+        fds.extend(arrived.into_iter().map(|vfd| Vfd::new(self, vfd)));
+        Ok(count)
+    }
+}
+
+fn check_fds(kind: VfdKind, count: usize, no_data: bool) -> io::Result<()> {
+    let fault = if count > MAX_VFDS_PER_MESSAGE {
+        "more than 28 descriptors in one message"
+    } else if no_data {
+        "descriptors need at least one byte to travel with"
+    } else if kind != VfdKind::Socket {
+        "only sockets carry descriptors"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, fault))
 }
 
 /// The front of `bufs` that one message takes, without empty slices, and how many slices that is.

@@ -55,6 +55,10 @@ impl Device {
         Ok(Self::with_driver(open_driver(address)?))
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     pub(crate) fn with_driver(driver: Arc<dyn Driver>) -> Self {
         Self {
             inner: Arc::new(Inner {

@@ -76,6 +76,7 @@
 //! | [`limits`] | every size and limit, with its reason | nothing |
 //! | `driver` | the seam below the API: the guest kernel's driver, or this process as the guest | [`wire`] |
 //! | `device`, `channel`, `vfd`, `memory`, `listener` | the API above the seam | the seam |
+//! | [`bare`] | the same calls for layers that give descriptors away | the API |
 //! | `stream`, `handle`, `wait`, `dispatcher` | what they are made of | the seam |
 //! | `convert`, `pump` | what is no VFD, and how it is sent all the same | the seam |
 //! | `memory_server`, [`memfd_request`] | memory by request, with the host's quota | a connection |
@@ -106,6 +107,7 @@
 
 pub mod accept_record;
 mod address;
+pub mod bare;
 mod channel;
 mod convert;
 mod device;

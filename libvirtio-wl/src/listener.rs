@@ -3,13 +3,13 @@
 use std::{
     io::{self, IoSliceMut},
     os::fd::{AsFd, BorrowedFd},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use crate::{
     accept_record::{AcceptRecord, RECORD_BYTES},
     channel::{Channel, MsgFlags},
-    device::lock,
+    device::{Inner, lock},
     label::{Colour, VmId, VmName},
     wire::ContextName,
 };
@@ -34,6 +34,12 @@ pub struct Peer {
 #[derive(Debug)]
 pub struct Listener {
     channel: Channel,
+    state: ListenerState,
+}
+
+/// What is kept of a listener beside its descriptor; see [`crate::bare`].
+#[derive(Debug, Default)]
+pub struct ListenerState {
     next: Mutex<Next>,
 }
 
@@ -52,11 +58,7 @@ impl Listener {
     pub(crate) fn new(channel: Channel) -> Self {
         Self {
             channel,
-            next: Mutex::new(Next {
-                partial: [0; RECORD_BYTES],
-                filled: 0,
-                retry: None,
-            }),
+            state: ListenerState::default(),
         }
     }
 
@@ -72,16 +74,32 @@ impl Listener {
     /// * `EMFILE`, `ENOMEM`, `ENOSPC` ...: the connection cannot be opened now. It is tried again by
     ///   the next call, but does not make the listener readable again.
     pub fn accept(&self) -> io::Result<(Channel, Peer)> {
+        let channel = &self.channel;
+        self.state.accept(channel.device(), |room| {
+            // No descriptors come here.
+            let mut unwanted = Vec::new();
+            channel.recv(&mut [room], &mut unwanted, MsgFlags::DONTWAIT)
+        })
+    }
+}
+
+impl ListenerState {
+    /// See [`Listener::accept`]; `recv` receives on the listener's channel without waiting.
+    pub(crate) fn accept(
+        &self,
+        device: &Arc<Inner>,
+        mut recv: impl FnMut(IoSliceMut<'_>) -> io::Result<usize>,
+    ) -> io::Result<(Channel, Peer)> {
         let mut next = lock(&self.next);
         loop {
             let record = match next.retry.take() {
                 Some(record) => record,
-                None => match next.read(&self.channel)? {
+                None => match next.read(&mut recv)? {
                     Some(record) => record,
                     None => continue,
                 },
             };
-            match self.open(&record) {
+            match open(device, &record) {
                 Ok(channel) => {
                     let peer = Peer {
                         vm_id: record.vm_id,
@@ -100,22 +118,33 @@ impl Listener {
             }
         }
     }
+}
 
-    fn open(&self, record: &AcceptRecord) -> io::Result<Channel> {
-        let name = ContextName::new(record.connection.as_str())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.channel.device().connect(&name)
+fn open(device: &Arc<Inner>, record: &AcceptRecord) -> io::Result<Channel> {
+    let name = ContextName::new(record.connection.as_str())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    device.connect(&name)
+}
+
+impl Default for Next {
+    fn default() -> Self {
+        Self {
+            partial: [0; RECORD_BYTES],
+            filled: 0,
+            retry: None,
+        }
     }
 }
 
 impl Next {
     /// Reads on; `None` after a record that is none.
-    fn read(&mut self, channel: &Channel) -> io::Result<Option<AcceptRecord>> {
+    fn read(
+        &mut self,
+        recv: &mut impl FnMut(IoSliceMut<'_>) -> io::Result<usize>,
+    ) -> io::Result<Option<AcceptRecord>> {
         while self.filled < RECORD_BYTES {
             // Nothing but the rest of this record, so that the ones behind it stay readable.
-            let mut bufs = [IoSliceMut::new(&mut self.partial[self.filled..])];
-            let mut unwanted = Vec::new();
-            match channel.recv(&mut bufs, &mut unwanted, MsgFlags::DONTWAIT)? {
+            match recv(IoSliceMut::new(&mut self.partial[self.filled..]))? {
                 0 => return Err(io::Error::from_raw_os_error(libc::ENOTCONN)),
                 count => self.filled += count,
             }

@@ -16,10 +16,13 @@ use crate::{
     wire::VfdKind,
 };
 
-/// A stream VFD and what has arrived on it ahead of time.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    vfd: OwnedVfd,
+/// What is kept of a stream beside its descriptor: what has arrived ahead of time, and what flows
+/// because of it.
+///
+/// Needed only by those who keep descriptors and no [`Channel`](crate::Channel), see [`crate::bare`].
+/// One stream has one of it, however many duplicates of its descriptor there are.
+#[derive(Debug, Default)]
+pub struct StreamState {
     /// VFDs whose bytes have not arrived. A result of 0 bytes means the end of the stream to every
     /// caller, so they cannot be returned alone.
     parked: Mutex<Vec<OwnedVfd>>,
@@ -27,40 +30,25 @@ pub(crate) struct Stream {
     pumped: Arc<()>,
 }
 
-impl Stream {
-    pub(crate) fn new(driver: &Arc<dyn Driver>, vfd: NewVfd) -> Self {
-        Self::from(OwnedVfd::new(driver, vfd))
-    }
-
-    pub(crate) fn kind(&self) -> VfdKind {
-        self.vfd.kind()
-    }
-
-    pub(crate) fn driver(&self) -> &dyn Driver {
-        &**self.vfd.driver()
-    }
-
+impl StreamState {
     /// To be held by what carries a pipe sent over this stream.
     pub(crate) fn pumped(&self) -> &Arc<()> {
         &self.pumped
     }
 
-    /// The VFD; parked ones are closed.
-    pub(crate) fn into_vfd(self) -> OwnedVfd {
-        self.vfd
-    }
-
     /// Receives at least a byte, waiting until `deadline`; 0 at the end of the stream.
     pub(crate) fn recv(
         &self,
+        driver: &Arc<dyn Driver>,
+        fd: BorrowedFd<'_>,
         bufs: &mut [IoSliceMut<'_>],
         out: &mut Vec<OwnedVfd>,
         deadline: Option<Instant>,
     ) -> io::Result<usize> {
         loop {
-            match self.try_recv(bufs, out) {
+            match self.try_recv(driver, fd, bufs, out) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_readable(self.driver(), self.as_fd(), deadline)?;
+                    wait_readable(&**driver, fd, deadline)?;
                 }
                 result => return result,
             }
@@ -70,6 +58,8 @@ impl Stream {
     /// As [`recv`](Self::recv), failing with `EAGAIN` instead of waiting.
     pub(crate) fn try_recv(
         &self,
+        driver: &Arc<dyn Driver>,
+        fd: BorrowedFd<'_>,
         bufs: &mut [IoSliceMut<'_>],
         out: &mut Vec<OwnedVfd>,
     ) -> io::Result<usize> {
@@ -77,9 +67,8 @@ impl Stream {
         let mut parked = lock(&self.parked);
         let mut arrived = Vec::new();
         loop {
-            let result = self.driver().recv(self.as_fd(), bufs, &mut arrived, true);
+            let result = driver.recv(fd, bufs, &mut arrived, true);
             let ended = arrived.is_empty();
-            let driver = self.vfd.driver();
             parked.extend(arrived.drain(..).map(|vfd| OwnedVfd::new(driver, vfd)));
             match result? {
                 0 if ended => {
@@ -101,12 +90,52 @@ impl Stream {
     }
 }
 
+/// A stream VFD and its state.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    vfd: OwnedVfd,
+    state: StreamState,
+}
+
+impl Stream {
+    pub(crate) fn new(driver: &Arc<dyn Driver>, vfd: NewVfd) -> Self {
+        Self::from(OwnedVfd::new(driver, vfd))
+    }
+
+    pub(crate) fn kind(&self) -> VfdKind {
+        self.vfd.kind()
+    }
+
+    pub(crate) fn driver(&self) -> &dyn Driver {
+        &**self.vfd.driver()
+    }
+
+    pub(crate) fn state(&self) -> &StreamState {
+        &self.state
+    }
+
+    /// The VFD; parked ones are closed.
+    pub(crate) fn into_vfd(self) -> OwnedVfd {
+        self.vfd
+    }
+
+    /// See [`StreamState::recv`].
+    pub(crate) fn recv(
+        &self,
+        bufs: &mut [IoSliceMut<'_>],
+        out: &mut Vec<OwnedVfd>,
+        deadline: Option<Instant>,
+    ) -> io::Result<usize> {
+        let driver = self.vfd.driver();
+        self.state.recv(driver, self.as_fd(), bufs, out, deadline)
+    }
+}
+
 impl From<OwnedVfd> for Stream {
     fn from(vfd: OwnedVfd) -> Self {
         Self {
             vfd,
-            parked: Mutex::default(),
-            pumped: Arc::default(),
+            state: StreamState::default(),
         }
     }
 }

@@ -131,8 +131,8 @@ impl<C: Calls> KernelDriver<C> {
             .is_ok_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
-    /// Waits for `events` or fails with `EAGAIN`. The VFD's own O_NONBLOCK flag is left alone: a
-    /// pipe belongs to whoever it is handed to.
+    /// Waits for `events` or fails with `EAGAIN`. The O_NONBLOCK flag of a pipe is left alone: it
+    /// belongs to whoever it is handed to.
     fn ready(&self, vfd: BorrowedFd<'_>, events: PollFlags, nonblock: bool) -> nix::Result<()> {
         let timeout = if nonblock {
             PollTimeout::ZERO
@@ -153,8 +153,10 @@ impl<C: Calls> Driver for KernelDriver<C> {
         } else {
             NewKind::NamedContext(name.to_wire())
         };
+        let fd = self.create(kind)?;
+        never_wait_inside(&fd)?;
         Ok(NewVfd {
-            fd: self.create(kind)?,
+            fd,
             kind: VfdKind::Socket,
         })
     }
@@ -253,6 +255,11 @@ impl<C: Calls> Driver for KernelDriver<C> {
                 tracing::warn!("cannot tell what was received: {error}");
                 None
             });
+            if kind == Some(VfdKind::Socket)
+                && let Err(error) = never_wait_inside(&fd)
+            {
+                tracing::warn!("sending on a received socket may wait: {error}");
+            }
             NewVfd {
                 fd,
                 kind: kind.unwrap_or(UNKNOWN),
@@ -292,6 +299,16 @@ impl<C: Calls> Driver for KernelDriver<C> {
     fn dispatch(&self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Keeps SEND from waiting inside the kernel, by a flag that all duplicates share.
+///
+/// Without it our driver waits for the device's answer, which is late when the peer does not read.
+/// Callers who want to wait are made to by poll(2).
+fn never_wait_inside(socket: &OwnedFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(socket, FcntlArg::F_GETFL)?);
+    fcntl(socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
 }
 
 /// Repeats a call that a signal or a full ring has interrupted.

@@ -10,6 +10,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFlags, PollTimeout},
 };
 
@@ -123,6 +124,11 @@ fn some_fd(read: bool, write: bool) -> OwnedFd {
     file.expect("/dev/null").into()
 }
 
+fn is_nonblocking(vfd: &NewVfd) -> bool {
+    let flags = fcntl(&vfd.fd, FcntlArg::F_GETFL).expect("flags");
+    OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK)
+}
+
 fn driver(script: Script) -> KernelDriver<Pretended> {
     KernelDriver {
         device: some_fd(true, true),
@@ -186,6 +192,7 @@ fn what_is_made() {
     });
     let default = driver.new_context(&ContextName::DEFAULT).expect("a VFD");
     assert_eq!(default.kind, VfdKind::Socket);
+    assert!(is_nonblocking(&default));
     let name = ContextName::new("wl-accept").expect("a name");
     driver.new_context(&name).expect("a VFD");
     let memory = driver.new_memory(8192).expect("a VFD");
@@ -193,6 +200,7 @@ fn what_is_made() {
     for (direction, read) in [(PipeDirection::Read, true), (PipeDirection::Write, false)] {
         let pipe = driver.new_pipe(direction).expect("a VFD");
         assert_eq!(pipe.kind, VfdKind::Pipe { read, write: !read });
+        assert!(!is_nonblocking(&pipe));
     }
     assert_eq!(
         lock(&driver.calls.0).created,
@@ -334,6 +342,8 @@ fn kinds_of_what_is_received() {
     let kinds: Vec<_> = out.iter().map(|vfd| vfd.kind).collect();
     let pipe = |read| VfdKind::Pipe { read, write: !read };
     assert_eq!(kinds, [VfdKind::Socket, pipe(true), pipe(false)]);
+    let flags: Vec<_> = out.iter().map(is_nonblocking).collect();
+    assert_eq!(flags, [true, false, false]);
 }
 
 #[test]

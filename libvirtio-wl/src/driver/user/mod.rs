@@ -48,7 +48,9 @@
 //!
 //! A message is sent when it is on the queue. If the device reports a failure afterwards, the
 //! stream is broken and the next send fails with `EPIPE`, as on a socket. There is no writability
-//! to poll: after `EAGAIN`, [`Driver::event_fd`] becomes readable when there may be room again.
+//! to poll: after `EAGAIN`, [`Driver::event_fd`] becomes readable when there may be room again, and
+//! once that is dispatched, the VFD too, even with nothing to receive (`EAGAIN` again). So a
+//! program that waits for either, as libwayland does, comes back and sends the rest.
 
 use std::{
     env,
@@ -173,9 +175,7 @@ impl Driver for UserDriver {
         if nonblock {
             let sent = self.shared.with(|state| {
                 state.pump();
-                let sent = state.try_send(file, bufs, &attached);
-                state.want_room(matches!(sent, Ok(None)));
-                sent
+                state.try_send_or_hear(file, bufs, &attached)
             })??;
             return sent.ok_or_else(|| Errno::EAGAIN.into());
         }

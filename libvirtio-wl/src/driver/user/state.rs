@@ -46,8 +46,8 @@ pub(super) struct State {
     pub(super) followers: usize,
     /// Callers that want to hear of finished requests.
     pub(super) out_waiters: usize,
-    /// A caller that does not wait was turned away for want of room.
-    pub(super) room_wanted: bool,
+    /// Streams whose senders do not wait and were turned away for want of room.
+    pub(super) blocked: Vec<VfdId>,
     /// Something happened that a waiting thread may wait for.
     pub(super) progress: bool,
     pub(super) poller: Arc<Poller>,
@@ -86,7 +86,7 @@ impl State {
             led: false,
             followers: 0,
             out_waiters: 0,
-            room_wanted: false,
+            blocked: Vec::new(),
             progress: false,
             poller: Arc::clone(&poller),
             lending: session.lending,
@@ -127,7 +127,8 @@ impl State {
             let Some(handle) = &mut stream.handle else {
                 continue;
             };
-            if !stream.inbox.is_empty() || over && stream.kind == VfdKind::Fence {
+            let news = !stream.inbox.is_empty() || stream.may_send;
+            if news || over && stream.kind == VfdKind::Fence {
                 handle.pipe.raise();
             }
             if over {
@@ -275,13 +276,36 @@ impl State {
         self.dead || self.inbound.has_used() || requests && self.outbound.has_used()
     }
 
-    /// Notes whether a caller was turned away for want of room, and so hopes to hear of finished
+    /// Notes that a sender was turned away for want of room, and so hopes to hear of finished
     /// requests.
-    pub(super) fn want_room(&mut self, want: bool) {
-        self.room_wanted = want;
-        if want && self.outbound.arm() {
+    pub(super) fn block(&mut self, id: VfdId) {
+        if let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id)
+            && !std::mem::replace(&mut stream.blocked, true)
+        {
+            self.blocked.push(id);
+        }
+        if self.outbound.arm() {
             self.poller.interrupt_self();
         }
+    }
+
+    /// Tells the senders that were turned away and would not be now.
+    pub(super) fn unblock(&mut self) {
+        let mut blocked = std::mem::take(&mut self.blocked);
+        blocked.retain(|&id| {
+            let room = self.room();
+            let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) else {
+                return false;
+            };
+            if !stream.has_room(room) && !stream.hung_up {
+                return true;
+            }
+            stream.blocked = false;
+            stream.may_send = true;
+            self.touch(id);
+            false
+        });
+        self.blocked = blocked;
     }
 
     /// Notifies the device of what it was given, as far as it wants to know.

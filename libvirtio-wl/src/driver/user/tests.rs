@@ -204,6 +204,25 @@ fn room_that_was_asked_for_is_announced() {
 }
 
 #[test]
+fn the_fd_of_a_sender_who_was_turned_away_shows_room() {
+    let (driver, mut device) = pair(BASE);
+    let (vfd, _) = connect(&driver, &mut device);
+    let (other, _) = connect(&driver, &mut device);
+    while send(&driver, &vfd, b"x").is_ok() {}
+    // Others who find room do not make it forgotten.
+    assert_eq!(send(&driver, &other, b"x").unwrap(), 1);
+    assert_eq!(events(vfd.fd.as_fd()), PollFlags::empty());
+    let request = device.wait();
+    device.answer(&request, Response::Ok);
+    driver.dispatch().unwrap();
+    assert_eq!(events(vfd.fd.as_fd()), PollFlags::POLLIN);
+    assert_eq!(events(other.fd.as_fd()), PollFlags::empty());
+    assert_eq!(errno(recv(&driver, &vfd, 1)), Errno::EAGAIN);
+    assert_eq!(events(vfd.fd.as_fd()), PollFlags::empty());
+    assert_eq!(send(&driver, &vfd, b"x").unwrap(), 1);
+}
+
+#[test]
 fn messages_may_overtake_the_reply_to_a_creation() {
     let (driver, mut device) = pair(BASE);
     let new = thread::scope(|scope| {

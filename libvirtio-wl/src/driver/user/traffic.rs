@@ -78,7 +78,8 @@ impl State {
                 }
             }
             self.post_deferred();
-            let wanted = self.out_waiters > 0 || self.room_wanted;
+            self.unblock();
+            let wanted = self.out_waiters > 0 || !self.blocked.is_empty();
             let finished = wanted && self.outbound.arm();
             if !self.inbound.arm() && !finished {
                 return Ok(());

@@ -23,11 +23,6 @@ use crate::{
 /// Slots that messages leave free for requests of other kinds.
 const RESERVED_SLOTS: usize = 8;
 
-/// How many times as many slots must be free as a stream has messages under way. Alone, a stream can
-/// have 10, or 39 KiB, which the device finishes in one go; and it takes some forty streams whose
-/// peers do not read to leave nothing to the others.
-const SHARE: usize = 12;
-
 /// Credit is given in pieces this large, so that a stream takes few requests and never runs dry
 /// while its reader keeps up.
 const CREDIT_BATCH: u32 = INITIAL_CREDIT / 4;
@@ -78,9 +73,6 @@ impl State {
     }
 
     /// Puts as much of a message on the queue as there is room for.
-    ///
-    /// What one stream may have under way shrinks with the room that is left, so that streams whose
-    /// messages the device does not finish leave slots for others.
     pub(super) fn try_send(
         &mut self,
         file: FileId,
@@ -99,11 +91,11 @@ impl State {
         let mut head = Vec::new();
         let mut sent = 0;
         while !rest.is_empty() {
+            let room = self.room();
             let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) else {
                 break;
             };
-            let room = self.outbound.free().saturating_sub(RESERVED_SLOTS);
-            if room <= stream.in_flight * SHARE {
+            if !stream.has_room(room) {
                 break;
             }
             head.clear();
@@ -117,6 +109,27 @@ impl State {
             self.stats.requests += 1;
         }
         Ok((sent > 0).then_some(sent))
+    }
+
+    /// As [`try_send`](Self::try_send) for a sender that does not wait but hears when it may try again.
+    pub(super) fn try_send_or_hear(
+        &mut self,
+        file: FileId,
+        bufs: &[IoSlice<'_>],
+        attached: &[FileId],
+    ) -> Attempt<usize> {
+        let sent = self.try_send(file, bufs, attached)?;
+        if sent.is_none()
+            && let Some(Known::Open(id)) = self.identities.get(file)
+        {
+            self.block(id);
+        }
+        Ok(sent)
+    }
+
+    /// Slots that are left for messages.
+    pub(super) fn room(&self) -> usize {
+        self.outbound.free().saturating_sub(RESERVED_SLOTS)
     }
 
     fn sendable(&self, file: FileId) -> io::Result<VfdId> {
@@ -162,6 +175,7 @@ impl State {
         let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id) else {
             return Ok(Some(bytes));
         };
+        stream.may_send = false;
         if stream.inbox.is_empty() {
             if let Some(handle) = &mut stream.handle {
                 handle.pipe.lower(reader);

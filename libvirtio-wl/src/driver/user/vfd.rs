@@ -8,6 +8,11 @@ use super::{
 };
 use crate::wire::VfdKind;
 
+/// How many times as many slots must be free as a stream has messages under way. Alone, a stream can
+/// have 10, or 39 KiB, which the device finishes in one go; and it takes some forty streams whose
+/// peers do not read to leave nothing to the others.
+const SHARE: usize = 12;
+
 /// A VFD that the device has.
 #[derive(Debug)]
 pub(super) enum Vfd {
@@ -30,6 +35,11 @@ pub(super) struct Stream {
     pub(super) in_flight: usize,
     /// What was consumed without telling the device yet.
     pub(super) uncredited: u32,
+    /// In the list of streams whose sender was turned away.
+    pub(super) blocked: bool,
+    /// A sender that was turned away may try again, which its descriptor tells by being readable:
+    /// the read end of a pipe has no other way. Until it is looked at.
+    pub(super) may_send: bool,
     /// In the list of streams whose handle must be brought up to date.
     pub(super) dirty: bool,
 }
@@ -60,6 +70,8 @@ impl Stream {
             broken: false,
             in_flight: 0,
             uncredited: 0,
+            blocked: false,
+            may_send: false,
             dirty: false,
         }
     }
@@ -79,6 +91,14 @@ impl Stream {
     /// Whether the user has seen everything there will ever be.
     pub(super) fn is_over(&self) -> bool {
         self.hung_up && self.inbox.is_empty()
+    }
+
+    /// Whether another message may go on the queue, of whose slots `room` are left for messages.
+    ///
+    /// What one stream may have under way shrinks with the room that is left, so that streams whose
+    /// messages the device does not finish leave slots for others.
+    pub(super) fn has_room(&self, room: usize) -> bool {
+        room > self.in_flight * SHARE
     }
 
     /// Whether messages to it make sense.

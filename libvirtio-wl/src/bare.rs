@@ -1,0 +1,82 @@
+//! Calls on bare descriptors, for layers that give them away, such as a C library.
+//!
+//! A [`Channel`] owns its descriptor, and what else is to be known of its stream. A caller in C has
+//! a number and nothing else: it duplicates and closes it without saying so. So such a layer keeps
+//! the [`StreamState`] and [`ListenerState`] of the descriptors that it hands out, and no descriptor;
+//! which number stands for which state is its own business. What is said at [`Channel::send`],
+//! [`Channel::recv`] and [`Listener::accept`](crate::Listener::accept) holds here.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    os::fd::BorrowedFd,
+};
+
+use crate::{
+    channel::{Channel, MsgFlags},
+    device::Device,
+    listener::Peer,
+    vfd::Vfd,
+    wire::VfdKind,
+};
+pub use crate::{listener::ListenerState, stream::StreamState};
+
+impl Device {
+    /// As [`Channel::send`], on a VFD of this device whose kind the caller knows (see
+    /// [`identify`](Self::identify)).
+    ///
+    /// # Errors
+    ///
+    /// As there; `ENOTTY` when it is no VFD of this device.
+    pub fn send_on(
+        &self,
+        (vfd, kind): (BorrowedFd<'_>, VfdKind),
+        state: &StreamState,
+        bufs: &[IoSlice<'_>],
+        fds: &[BorrowedFd<'_>],
+        flags: MsgFlags,
+    ) -> io::Result<usize> {
+        self.inner().send(vfd, kind, state, bufs, fds, flags)
+    }
+
+    /// As [`Channel::recv`].
+    ///
+    /// # Errors
+    ///
+    /// As there; `ENOTTY` when it is no VFD of this device.
+    pub fn recv_on(
+        &self,
+        vfd: BorrowedFd<'_>,
+        state: &StreamState,
+        bufs: &mut [IoSliceMut<'_>],
+        fds: &mut Vec<Vfd>,
+        flags: MsgFlags,
+    ) -> io::Result<usize> {
+        self.inner().recv(vfd, state, bufs, fds, flags)
+    }
+
+    /// As [`Listener::accept`](crate::Listener::accept).
+    ///
+    /// # Errors
+    ///
+    /// As there; `ENOTTY` when it is no VFD of this device.
+    pub fn accept_on(
+        &self,
+        vfd: BorrowedFd<'_>,
+        stream: &StreamState,
+        listener: &ListenerState,
+    ) -> io::Result<(Channel, Peer)> {
+        listener.accept(self.inner(), |room| {
+            let mut unwanted = Vec::new();
+            self.recv_on(vfd, stream, &mut [room], &mut unwanted, MsgFlags::DONTWAIT)
+        })
+    }
+
+    /// Waits until something can be received on a VFD or it has hung up.
+    ///
+    /// # Errors
+    ///
+    /// The errno of poll(2).
+    pub fn wait_readable(&self, vfd: BorrowedFd<'_>) -> io::Result<()> {
+        crate::wait::wait_readable(&*self.inner().driver, vfd, None)
+    }
+}
