@@ -8,17 +8,45 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::BorrowedFd,
+    os::fd::{BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use crate::{
     channel::{Channel, MsgFlags},
     device::Device,
+    driver::kernel,
     listener::Peer,
     vfd::Vfd,
     wire::VfdKind,
 };
 pub use crate::{listener::ListenerState, stream::StreamState};
+
+/// Whether a descriptor is a VFD of the guest kernel's driver. Needs no open device, only `/proc`, so
+/// it also tells of what a process has inherited.
+///
+/// # Errors
+///
+/// `EBADF`, or that of reading `/proc`.
+pub fn is_kernel_vfd(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    kernel::is_vfd(fd)
+}
+
+impl Channel {
+    /// As [`into_pipe`](Self::into_pipe), for a pipe that was received over the stream of `state`:
+    /// counted as one that was sent over it is.
+    ///
+    /// # Errors
+    ///
+    /// As there; `EMFILE` also when [`MAX_PUMPED_PER_CHANNEL`] of the stream are carried already.
+    ///
+    /// [`MAX_PUMPED_PER_CHANNEL`]: crate::limits::MAX_PUMPED_PER_CHANNEL
+    pub fn into_pipe_of(self, state: &StreamState) -> io::Result<OwnedFd> {
+        let count = Arc::clone(state.pumped());
+        state.check_pumped()?;
+        self.carry(count)
+    }
+}
 
 impl Device {
     /// As [`Channel::send`], on a VFD of this device whose kind the caller knows (see

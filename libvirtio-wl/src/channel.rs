@@ -147,6 +147,12 @@ impl Channel {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) when it is no pipe, `EMFILE` when too many
     /// are carried already, and whatever creating a pipe gives.
     pub fn into_pipe(self) -> io::Result<OwnedFd> {
+        let count = Arc::clone(self.stream.state().pumped());
+        self.carry(count)
+    }
+
+    /// See [`into_pipe`](Self::into_pipe); a clone of `count` is held while it is carried.
+    pub(crate) fn carry(self, count: Arc<()>) -> io::Result<OwnedFd> {
         let VfdKind::Pipe { write, .. } = self.kind() else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -156,7 +162,6 @@ impl Channel {
         self.device.pump.check_room(1)?;
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let device = self.device;
-        let count = Arc::clone(self.stream.state().pumped());
         let vfd = self.stream.into_vfd();
         let (ours, theirs) = if write {
             (reader, writer)
@@ -199,7 +204,7 @@ impl Inner {
             return self.driver.send(vfd, chunk, &[], nonblock);
         }
         check_fds(kind, fds.len(), chunk.is_empty())?;
-        let outgoing = Outgoing::prepare(self, state.pumped(), fds)?;
+        let outgoing = Outgoing::prepare(self, state, fds)?;
         let sent = self.driver.send(vfd, chunk, &outgoing.vfds(), nonblock)?;
         outgoing.sent(&self.pump);
         Ok(sent)

@@ -21,9 +21,10 @@ use nix::{
 
 use crate::{
     device::Inner,
-    limits::{MAX_MEMORY_SIZE, MAX_PUMPED_PER_CHANNEL},
+    limits::MAX_MEMORY_SIZE,
     memory::Memory,
     pump::{Job, Pump},
+    stream::StreamState,
     wire::PipeDirection,
 };
 
@@ -50,22 +51,19 @@ enum Item<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    /// Converts what needs converting. Pipes hold a clone of `pumped` for as long as they flow.
+    /// Converts what needs converting. Pipes count as of `stream` for as long as they flow.
     pub(crate) fn prepare(
         device: &Inner,
-        pumped: &Arc<()>,
+        stream: &StreamState,
         fds: &[BorrowedFd<'a>],
     ) -> io::Result<Self> {
         let items = fds
             .iter()
-            .map(|&fd| Item::new(device, pumped, fd))
+            .map(|&fd| Item::new(device, stream.pumped(), fd))
             .collect::<io::Result<Vec<_>>>()?;
         let jobs = items.iter().filter(|item| matches!(item, Item::Pipe(_)));
         device.pump.check_room(jobs.count())?;
-        // One clone is the channel's own.
-        if Arc::strong_count(pumped) > MAX_PUMPED_PER_CHANNEL + 1 {
-            return Err(Errno::EMFILE.into());
-        }
+        stream.check_pumped()?;
         Ok(Self { items })
     }
 

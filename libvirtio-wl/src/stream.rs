@@ -11,7 +11,7 @@ use crate::{
     device::lock,
     driver::{Driver, NewVfd},
     handle::OwnedVfd,
-    limits::MAX_PARKED_VFDS,
+    limits::{MAX_PARKED_VFDS, MAX_PUMPED_PER_CHANNEL},
     wait::wait_readable,
     wire::VfdKind,
 };
@@ -34,6 +34,15 @@ impl StreamState {
     /// To be held by what carries a pipe sent over this stream.
     pub(crate) fn pumped(&self) -> &Arc<()> {
         &self.pumped
+    }
+
+    /// Fails with `EMFILE` when more pipes are carried because of this stream than one may have.
+    pub(crate) fn check_pumped(&self) -> io::Result<()> {
+        // One clone is our own.
+        if Arc::strong_count(&self.pumped) > MAX_PUMPED_PER_CHANNEL + 1 {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        Ok(())
     }
 
     /// Receives at least a byte, waiting until `deadline`; 0 at the end of the stream.

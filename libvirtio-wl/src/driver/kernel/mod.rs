@@ -70,6 +70,11 @@ impl KernelDriver {
     }
 }
 
+/// Whether a descriptor is a VFD of a kernel's driver, whichever device it belongs to.
+pub(crate) fn is_vfd(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(Kernel.link(fd)?.as_os_str() == VFD_LINK)
+}
+
 impl<C: Calls> KernelDriver<C> {
     fn create(&self, kind: NewKind) -> io::Result<OwnedFd> {
         // A descriptor is there only when the reply said so; the ring being full for a second
