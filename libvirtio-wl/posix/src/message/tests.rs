@@ -45,7 +45,8 @@ impl Message {
     fn errno_of_linux(&self) -> Option<i32> {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         // SAFETY: as before.
-        let sent = unsafe { libc::sendmsg(ours.as_raw_fd(), &raw const self.header, libc::MSG_NOSIGNAL) };
+        let sent =
+            unsafe { libc::sendmsg(ours.as_raw_fd(), &raw const self.header, libc::MSG_NOSIGNAL) };
         (sent < 0).then(Errno::last_raw)
     }
 }
@@ -146,7 +147,10 @@ fn reported(room: usize, flags: c_int) -> [(usize, usize, c_int); 2] {
     let mut linux = Message::new(vec![0], vec![0; room]);
     // SAFETY: both point to what they own.
     unsafe {
-        assert_eq!(libc::sendmsg(ours.as_raw_fd(), &raw const sent.header, 0), 1);
+        assert_eq!(
+            libc::sendmsg(ours.as_raw_fd(), &raw const sent.header, 0),
+            1
+        );
         let header = ptr::from_mut(&mut linux.header);
         assert_eq!(libc::recvmsg(theirs.as_raw_fd(), header, flags), 1);
     }
