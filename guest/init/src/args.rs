@@ -61,13 +61,14 @@ impl Args {
             }
         };
         fcntl(&port, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).context("cannot use the port")?;
+        let role = match self.role {
+            RoleName::Compositor => Role::Compositor,
+            RoleName::App => Role::App,
+            RoleName::Bare => Role::Bare,
+        };
         let policy = Policy {
-            role: match self.role {
-                RoleName::Compositor => Role::Compositor,
-                RoleName::App => Role::App,
-                RoleName::Bare => Role::Bare,
-            },
-            debug: self.debug,
+            role,
+            alone: role == Role::Compositor && !self.debug,
             session: Session {
                 identity: None,
                 extra: std::env::vars().collect(),

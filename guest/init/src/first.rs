@@ -55,7 +55,12 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
     let _ = set_cad_enabled(false);
     let events = Uevents::open().context("cannot listen for devices")?;
     modules::load_all(Path::new(modules::DIRECTORY));
-    if line.role == Role::App && root::is_initial() {
+    let has_disk = match line.role {
+        Role::App => true,
+        Role::Compositor => line.compositor.is_some(),
+        Role::Bare => false,
+    };
+    if has_disk && root::is_initial() {
         let never: Infallible = root::switch(&events)?;
         match never {}
     }
@@ -67,7 +72,7 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
     tracing::info!("{:?} on Linux {kernel}", line.role);
     let role = line.role;
     network::name_host(line.hostname.as_deref(), role);
-    if role == Role::App {
+    if has_disk {
         machine_id::fill_in();
     }
     // A compositor has nobody to talk to by IP.
@@ -81,9 +86,11 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         lockdown::lock_down();
     }
     let debug = Path::new(SHELL).exists();
+    // A compositor with clients of its own VM is what such an image is for.
+    let alone = role == Role::Compositor && line.compositor.is_none() && !debug;
     let policy = Policy {
         role,
-        debug,
+        alone,
         session: Session {
             extra: roles::variables(role, identity.as_ref()),
             identity,
@@ -94,7 +101,7 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         init.look_for_ports();
         init.share_devices();
         init.look_for_buttons();
-        if role == Role::Compositor && !debug && !line.run.is_empty() {
+        if alone && !line.run.is_empty() {
             tracing::warn!("a compositor VM runs nothing else, unless its image is a debug one");
         } else {
             init.run = line.run;
@@ -104,7 +111,10 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
         if line.shell && debug {
             init.start_shell().context("cannot start a shell")?;
         }
-        init.start_role(role)
+        match line.compositor {
+            Some(argv) if role == Role::Compositor => init.start_desktop(argv),
+            _ => init.start_role(role),
+        }
     })
 }
 

@@ -5,7 +5,7 @@
 //!
 //! `first` is the way from the kernel to power off, with `boot` for what happens once and `roles`
 //! for what an image is for; `init` is the loop, and `init::power` its end; `agent` serves the host,
-//! `screen` passes its bytes to the compositor, `halt` listens to the guest itself; `service` keeps
+//! `screen` passes its bytes to the compositor, `desktop` is about compositors that are not ours, `halt` listens to the guest itself; `service` keeps
 //! programs running; `spawn`, `session`, `identity` and `signals` are about programs, `devices`,
 //! `power_button`, `ports`, `kmsg` and `sys` about the kernel, and `console` is where people read.
 
@@ -13,6 +13,7 @@ mod agent;
 mod args;
 mod boot;
 mod console;
+mod desktop;
 mod devices;
 mod first;
 mod halt;

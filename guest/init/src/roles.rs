@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, rlim_t};
 use crate::devices;
 use crate::identity::Identity;
 use crate::init::Init;
-use crate::service::Recipe;
+use crate::service::{Readiness, Recipe};
 use crate::spawn::Spawn;
 
 /// Name of the Wayland socket of an app VM's session.
@@ -103,6 +103,7 @@ impl Init {
             needs: None,
             devices: false,
             terminal: None,
+            readiness: Readiness::Says,
             main: true,
         };
         match role {
@@ -152,6 +153,7 @@ impl Init {
             needs: None,
             devices: false,
             terminal: Some(terminal.to_owned()),
+            readiness: Readiness::Says,
             main: false,
         })
     }

@@ -37,6 +37,18 @@ impl Session {
         env.chain(self.extra.iter().cloned()).collect()
     }
 
+    /// One of the variables besides the user's own.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.extra.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Sets one of the variables besides the user's own.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.extra.retain(|(known, _)| known != name);
+        self.extra.push((name.to_owned(), value.to_owned()));
+    }
+
     /// As whom a program runs.
     pub(crate) fn identity(&self, root: bool) -> Option<&Identity> {
         self.identity.as_ref().filter(|_| !root)

@@ -9,7 +9,7 @@ use crate::bin::Binaries;
 use crate::skip;
 
 /// What makes all that is missing.
-const COMMAND: &str = "cargo xtask image --profile debug compositor app bare bare-6.1";
+const COMMAND: &str = "cargo xtask image --profile debug compositor desktop app bare bare-6.1";
 
 /// An image of a guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +18,8 @@ pub enum Image {
     Compositor,
     /// The same with a shell.
     CompositorDebug,
+    /// A Debian root file system with compositors of Debian's.
+    Desktop,
     /// A Debian root file system with applications.
     App,
     /// The kernel of [`Self::App`] with a small initial RAM file system; no disk.
@@ -32,6 +34,7 @@ impl Image {
         match self {
             Self::Compositor => "compositor",
             Self::CompositorDebug => "compositor-debug",
+            Self::Desktop => "desktop",
             Self::App => "app",
             Self::Bare => "bare",
             Self::BareOldest => "bare-6.1",
@@ -41,14 +44,14 @@ impl Image {
     /// What its init is told to be.
     pub fn role(self) -> Role {
         match self {
-            Self::Compositor | Self::CompositorDebug => Role::Compositor,
+            Self::Compositor | Self::CompositorDebug | Self::Desktop => Role::Compositor,
             Self::App => Role::App,
             Self::Bare | Self::BareOldest => Role::Bare,
         }
     }
 
     fn has_disk(self) -> bool {
-        self == Self::App
+        matches!(self, Self::App | Self::Desktop)
     }
 }
 

@@ -52,10 +52,9 @@ pub struct VmBuilder {
 impl VmBuilder {
     /// A VM of the image `image`.
     pub fn new(assets: &Assets, image: Image) -> Self {
-        let memory_mib = if image == Image::App {
-            APP_MEMORY_MIB
-        } else {
-            MEMORY_MIB
+        let memory_mib = match image {
+            Image::App | Image::Desktop => APP_MEMORY_MIB,
+            _ => MEMORY_MIB,
         };
         let mut builder = Self {
             assets: assets.clone(),
@@ -143,6 +142,12 @@ impl VmBuilder {
     /// A program the guest starts by itself once it is ready.
     pub fn autostart<S: AsRef<str>>(self, argv: &[S]) -> Self {
         self.kernel_word(&qemu::autostart(argv))
+    }
+
+    /// The compositor that a guest of [`Image::Desktop`] runs: `labwc`, `sway`, `weston`, `cage`, or
+    /// any other program with arguments of its own.
+    pub fn compositor<S: AsRef<str>>(self, argv: &[S]) -> Self {
+        self.kernel_word(&qemu::compositor(argv))
     }
 
     /// A further word for the guest's kernel and init.

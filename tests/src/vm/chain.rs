@@ -31,6 +31,14 @@ pub struct VmChainBuilder {
     accel: Accel,
     life: Duration,
     compositor_image: Image,
+    foreign: Option<Foreign>,
+}
+
+/// A compositor that is not ours.
+#[derive(Clone, Debug, Default)]
+struct Foreign {
+    argv: Vec<String>,
+    autostart: Vec<Vec<String>>,
 }
 
 impl VmChainBuilder {
@@ -49,7 +57,27 @@ impl VmChainBuilder {
             } else {
                 Image::Compositor
             },
+            foreign: None,
         }
+    }
+
+    /// The compositor VM runs Debian with this compositor instead of ours; see
+    /// [`VmBuilder::compositor`].
+    pub fn compositor(mut self, argv: &[&str]) -> Self {
+        self.compositor_image = Image::Desktop;
+        self.foreign = Some(Foreign {
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            autostart: Vec::new(),
+        });
+        self
+    }
+
+    /// A program that the compositor VM starts by itself; only beside another compositor than ours.
+    pub fn local(mut self, argv: &[&str]) -> Self {
+        let program = argv.iter().map(|word| (*word).to_owned()).collect();
+        let foreign = self.foreign.get_or_insert_default();
+        foreign.autostart.push(program);
+        self
     }
 
     /// One more app VM.
@@ -137,6 +165,7 @@ impl VmChainBuilder {
             accel: self.accel,
             life: self.life,
             compositor_image: self.compositor_image,
+            foreign: self.foreign,
             chain,
         })
     }
@@ -169,6 +198,7 @@ pub struct VmChain {
     accel: Accel,
     life: Duration,
     compositor_image: Image,
+    foreign: Option<Foreign>,
     chain: Chain,
 }
 
@@ -248,10 +278,16 @@ impl VmChain {
     /// When one runs already, or it does not start.
     pub fn spawn_compositor(&mut self) -> Result<()> {
         ensure!(self.compositor.is_none(), "a compositor VM runs already");
-        let builder = self
+        let mut builder = self
             .builder(self.compositor_image, COMPOSITOR)
             .screen(self.screen.0, self.screen.1)
             .display(self.display.clone());
+        if let Some(foreign) = &self.foreign {
+            builder = builder.compositor(&foreign.argv);
+            for argv in &foreign.autostart {
+                builder = builder.autostart(argv);
+            }
+        }
         self.compositor = Some(builder.spawn()?);
         Ok(())
     }

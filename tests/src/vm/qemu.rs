@@ -299,6 +299,11 @@ pub fn autostart<S: AsRef<str>>(argv: &[S]) -> String {
     format!("vwl.run={}", guest_control::encode_command(argv))
 }
 
+/// `vwl.compositor=`: what a compositor VM runs instead of our compositor.
+pub fn compositor<S: AsRef<str>>(argv: &[S]) -> String {
+    format!("vwl.compositor={}", guest_control::encode_command(argv))
+}
+
 #[derive(Default)]
 struct Line(Vec<OsString>);
 

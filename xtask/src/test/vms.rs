@@ -30,9 +30,10 @@ pub(super) struct VmArgs {
 const THREADS: &str = "--test-threads=1";
 
 /// What the tests boot.
-const IMAGES: [Image; 4] = [
+const IMAGES: [Image; 5] = [
     Image::Compositor,
     Image::CompositorDebug,
+    Image::Desktop,
     Image::App,
     Image::Bare,
 ];

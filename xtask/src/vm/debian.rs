@@ -9,8 +9,6 @@ use super::cache::Cache;
 use super::digest::Digest;
 use super::tool;
 
-/// The release.
-const SUITE: &str = "bookworm";
 /// No file is newer than this, in seconds since 1970: the day is of no meaning, but always the same.
 pub(crate) const EPOCH: u32 = 1_735_689_600;
 /// What a guest has no use for.
@@ -20,9 +18,12 @@ const EXCLUDED: &[&str] = &[
     "/usr/share/locale/*",
     "/usr/share/man/*",
 ];
+
 /// What a Debian system consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct System {
+    /// The release, by its name.
+    pub(crate) suite: &'static str,
     /// Packages, besides those that every Debian has.
     pub(crate) packages: Vec<String>,
     /// A shell script that finishes it; its first argument is the new system's directory.
@@ -43,7 +44,7 @@ impl System {
     /// A name that tells systems apart.
     fn id(&self) -> String {
         let mut digest = Digest::new();
-        for part in [SUITE, &self.setup]
+        for part in [self.suite, &self.setup]
             .into_iter()
             .chain(EXCLUDED.iter().copied())
         {
@@ -85,8 +86,9 @@ impl System {
         // What is half-written after a crash is thrown away anyway.
         command.arg("--dpkgopt=force-unsafe-io");
         command.arg(format!("--customize-hook={}", self.setup));
-        command.arg(SUITE).arg(file);
-        for suite in [SUITE.to_owned(), format!("{SUITE}-updates")] {
+        let suite = self.suite;
+        command.arg(suite).arg(file);
+        for suite in [suite.to_owned(), format!("{suite}-updates")] {
             command.arg(format!("deb {mirror} {suite} main"));
         }
         tool::output(&mut command).with_context(|| {

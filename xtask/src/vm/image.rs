@@ -3,7 +3,7 @@
 //! ```text
 //! target/vm/images/<name>/vmlinuz      the kernel
 //! target/vm/images/<name>/initramfs    compressed
-//! target/vm/images/<name>/root.ext4    only for `app`
+//! target/vm/images/<name>/root.ext4    only for `app` and `desktop`
 //! target/vm/images/<name>/manifest     what is in them, with versions and SHA-256
 //! target/vm/images/<name>/stamp        the digest of what they were made from, written last
 //! ```
@@ -29,9 +29,11 @@ pub(crate) mod again;
 mod app;
 mod bare;
 mod compositor;
+mod desktop;
 mod disk;
 mod inputs;
 mod manifest;
+mod recipe;
 pub(crate) mod size;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,8 @@ pub(crate) enum Image {
     /// The same with a shell
     #[value(skip)]
     CompositorDebug,
+    /// Debian with labwc, sway, weston and cage, for a compositor VM with one of them
+    Desktop,
     /// Debian with programs, and sommelier for their windows
     App,
     /// Init, the self-test of the kernel driver and the bench, without a disk
@@ -81,6 +85,7 @@ impl Image {
         match self {
             Self::Compositor => Guest::Compositor,
             Self::CompositorDebug => Guest::CompositorDebug,
+            Self::Desktop => Guest::Desktop,
             Self::App => Guest::App,
             Self::Bare => Guest::Bare,
             Self::BareOldest => Guest::BareOldest,
@@ -149,6 +154,7 @@ fn contents(image: Image, inputs: &Inputs) -> Result<Contents> {
     match image {
         Image::Compositor => compositor::contents(inputs, false),
         Image::CompositorDebug => compositor::contents(inputs, true),
+        Image::Desktop => desktop::contents(inputs),
         Image::App => app::contents(inputs),
         Image::Bare | Image::BareOldest => bare::contents(inputs),
     }

@@ -30,6 +30,7 @@ Examples:
   cargo xtask vm bare --shell                the driver, by hand
   cargo xtask vm app --shell --memory 1024
   cargo xtask vm compositor --display gtk    its screen in a window
+  cargo xtask vm desktop --compositor labwc --run foot
   cargo xtask vm bare -- -d guest_errors     an argument for QEMU
 
 Ctrl-C powers the guest off, once more cuts it off. In a shell Ctrl-C is the guest's: leave by Ctrl-].")]
@@ -43,6 +44,9 @@ pub(crate) struct Args {
     /// Show the compositor's screen: vnc, or a window of gtk or sdl (default: vnc)
     #[arg(long, value_name = "KIND", value_parser = display)]
     display: Option<Display>,
+    /// What a desktop guest runs: labwc, sway, weston, cage, or another program with its arguments
+    #[arg(long, value_name = "PROGRAM ARGS", default_value = "labwc")]
+    compositor: String,
     /// Start a program in the guest's session once it is ready; repeatable
     #[arg(long, value_name = "PROGRAM ARGS")]
     run: Vec<String>,
@@ -84,10 +88,10 @@ impl Args {
 
     /// Where the screen is shown: only the compositor has one.
     fn display(&self) -> Result<Display> {
-        let has_screen = self.image == Image::Compositor;
+        let has_screen = matches!(self.image, Image::Compositor | Image::Desktop);
         ensure!(
             has_screen || self.display.is_none(),
-            "only the compositor has a screen to be shown"
+            "only a compositor has a screen to be shown"
         );
         Ok(match &self.display {
             Some(display) => display.clone(),
@@ -116,6 +120,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .quiet();
     if args.shell {
         builder = builder.kernel_word("vwl.shell");
+    }
+    if args.image == Image::Desktop {
+        let argv: Vec<&str> = args.compositor.split_whitespace().collect();
+        builder = builder.compositor(&argv);
     }
     if let Some(socket) = &args.device {
         let socket = std::path::absolute(socket).context("path of the device's socket")?;

@@ -38,8 +38,8 @@ const STEPS_PER_TURN: usize = 16;
 pub(crate) struct Policy {
     /// What the guest is for.
     pub(crate) role: Role,
-    /// The image is one for finding faults: programs may run beside the compositor.
-    pub(crate) debug: bool,
+    /// Nothing may run beside the compositor.
+    pub(crate) alone: bool,
     /// As whom programs run.
     pub(crate) session: Session,
 }
@@ -98,6 +98,11 @@ impl Agent {
     /// What programs are given.
     pub(crate) fn session(&self) -> &Session {
         &self.policy.session
+    }
+
+    /// Sets a variable for programs that are started from now on.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.policy.session.set_variable(name, value);
     }
 
     /// Whether there is a port already.

@@ -9,6 +9,9 @@ use super::network::is_name;
 pub(crate) struct CommandLine {
     /// `vwl.role=`; [`Role::Bare`] when it is not said.
     pub(crate) role: Role,
+    /// `vwl.compositor=`: a program and its arguments that a compositor VM runs instead of our
+    /// compositor.
+    pub(crate) compositor: Option<Vec<String>>,
     /// Each `vwl.run=`: a program and its arguments.
     pub(crate) run: Vec<Vec<String>>,
     /// `vwl.hostname=`: what the guest is called.
@@ -24,6 +27,7 @@ impl CommandLine {
     pub(crate) fn parse(text: &str) -> Self {
         let mut line = Self {
             role: Role::Bare,
+            compositor: None,
             run: Vec::new(),
             hostname: None,
             shell: false,
@@ -46,12 +50,16 @@ impl CommandLine {
             Some(("role", "compositor")) => self.role = Role::Compositor,
             Some(("role", "app")) => self.role = Role::App,
             Some(("role", "bare")) => self.role = Role::Bare,
-            Some(("run", command)) => {
+            Some((name @ ("run" | "compositor"), command)) => {
                 let argv = guest_control::decode_command(command);
                 if argv.is_empty() {
                     return false;
                 }
-                self.run.push(argv);
+                if name == "run" {
+                    self.run.push(argv);
+                } else {
+                    self.compositor = Some(argv);
+                }
             }
             Some(("hostname", name)) if is_name(name) => self.hostname = Some(name.to_owned()),
             None if argument == "shell" => self.shell = true,

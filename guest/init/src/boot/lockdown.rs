@@ -5,6 +5,8 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
+use super::root::is_initial;
+
 /// Settings of the kernel.
 const SETTINGS: [(&str, &str); 4] = [
     // All drivers of the image have been loaded.
@@ -19,7 +21,8 @@ const SETTINGS: [(&str, &str); 4] = [
 const WRITABLE: [&str; 4] = ["/dev", "/dev/shm", "/run", "/tmp"];
 
 /// Closes what is of no use to a compositor. What cannot be closed is told, and no more: it would
-/// take the screen from the user.
+/// take the screen from the user. A root file system on a disk stays writable, as the homes of users
+/// are there; it is thrown away with the VM.
 pub(crate) fn lock_down() {
     for (name, value) in SETTINGS {
         let path = Path::new("/proc/sys").join(name);
@@ -37,7 +40,12 @@ pub(crate) fn lock_down() {
         };
         remount(path, no_programs | no_devices);
     }
-    remount("/", MsFlags::MS_RDONLY | MsFlags::MS_NODEV);
+    let root = if is_initial() {
+        MsFlags::MS_RDONLY
+    } else {
+        MsFlags::MS_NOSUID
+    };
+    remount("/", root | MsFlags::MS_NODEV);
 }
 
 fn remount(path: &str, flags: MsFlags) {

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 pub(crate) use self::power::Ending;
 use self::power::Power;
 use crate::agent::{Agent, Order, Policy};
+use crate::desktop::Desktop;
 use crate::roles::COMPOSITOR_CONTROL;
 use crate::screen::Screen;
 use crate::service::{Service, describe};
@@ -41,6 +42,8 @@ pub(crate) struct Init {
     pub(crate) services: Vec<Service>,
     /// The way to the compositor's control socket.
     pub(crate) screen: Option<Screen>,
+    /// The start of a compositor that is not ours.
+    pub(crate) desktop: Option<Desktop>,
     /// Programs to be started once the main service is ready.
     pub(crate) run: Vec<Vec<String>>,
     /// Those that were, and still run.
@@ -79,6 +82,7 @@ impl Init {
             handle,
             services: Vec::new(),
             screen: None,
+            desktop: None,
             run: Vec::new(),
             autostarted: BTreeMap::new(),
             buttons: BTreeSet::new(),
@@ -129,7 +133,10 @@ impl Init {
                     return;
                 }
             };
-            if self.agent.reaped(pid, status) || self.service_reaped(pid, status) {
+            let known = self.agent.reaped(pid, status)
+                || self.service_reaped(pid, status)
+                || self.desktop_reaped(pid, status);
+            if known {
                 continue;
             }
             match self.autostarted.remove(&pid) {

@@ -51,8 +51,19 @@ pub(crate) struct Recipe {
     pub(crate) devices: bool,
     /// It talks to a person on this terminal instead of the console.
     pub(crate) terminal: Option<PathBuf>,
+    /// How it is known to be ready.
+    pub(crate) readiness: Readiness,
     /// The host is told how it is.
     pub(crate) main: bool,
+}
+
+/// How a service shows that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// It says so, as to systemd.
+    Says,
+    /// It takes clients; who sees that tells [`Init::main_service_ready`].
+    Listens,
 }
 
 /// A service and how it is.
@@ -81,7 +92,7 @@ impl Init {
     /// Starts a service, and keeps it running.
     pub(crate) fn add_service(&mut self, recipe: Recipe) -> anyhow::Result<()> {
         let at = self.services.len();
-        if recipe.terminal.is_none() {
+        if recipe.terminal.is_none() && recipe.readiness == Readiness::Says {
             let path = Path::new(DIRECTORY).join(format!("{}.notify", recipe.name));
             let notify = Notify::bind(&path, recipe.identity.as_ref())
                 .with_context(|| format!("cannot make {}", path.display()))?;
@@ -162,8 +173,10 @@ impl Init {
                 [terminal.try_clone()?, terminal.try_clone()?, terminal]
             }
             None => {
-                let socket = format!("{DIRECTORY}/{}.notify", recipe.name);
-                env.push(("NOTIFY_SOCKET".to_owned(), socket));
+                if recipe.readiness == Readiness::Says {
+                    let socket = format!("{DIRECTORY}/{}.notify", recipe.name);
+                    env.push(("NOTIFY_SOCKET".to_owned(), socket));
+                }
                 self.console_stdio(recipe.name)?
             }
         };
@@ -215,9 +228,25 @@ impl Init {
         }
         tracing::info!("{} is ready", service.recipe.name);
         if service.recipe.main {
-            self.agent.service_ready();
-            self.autostart();
+            self.main_service_ready();
+        } else {
+            self.helper_ready();
         }
+    }
+
+    /// The service of the role takes clients.
+    pub(crate) fn main_service_ready(&mut self) {
+        self.agent.service_ready();
+        self.autostart();
+    }
+
+    /// Whether a process is a service that is ready when it takes clients.
+    pub(crate) fn listens(&self, process: Pid) -> bool {
+        self.services.iter().any(|service| {
+            let Service { recipe, state, .. } = service;
+            let runs = matches!(state, State::Running { pid, .. } if *pid == process);
+            runs && recipe.readiness == Readiness::Listens
+        })
     }
 
     /// Takes note that a process has ended, if it was a service.

@@ -2,7 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
+use std::fs::OpenOptions;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use guest_control::Ended;
 use nix::errno::Errno;
@@ -117,6 +121,25 @@ pub(crate) fn take_terminal(terminal: impl AsFd) -> nix::Result<()> {
     // SAFETY: TIOCSCTTY takes a number, not memory.
     let result = unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) };
     Errno::result(result).map(drop)
+}
+
+/// Keeps the kernel from making anything of keys for the console, ctrl-alt-del included.
+///
+/// # Errors
+/// When there is no such console.
+pub(crate) fn mute_console(console: &Path) -> io::Result<()> {
+    /// `KDSKBMODE` and `K_OFF` of linux/kd.h.
+    const SET_KEYBOARD_MODE: libc::Ioctl = 0x4b45;
+    const OFF: libc::c_ulong = 4;
+    let console = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(console)?;
+    // SAFETY: KDSKBMODE takes a number, not memory.
+    let result = unsafe { libc::ioctl(console.as_raw_fd(), SET_KEYBOARD_MODE, OFF) };
+    Errno::result(result)?;
+    Ok(())
 }
 
 /// Duplicates a descriptor to exactly `number`, which the program to be executed inherits.

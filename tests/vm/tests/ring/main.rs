@@ -15,6 +15,7 @@
 //! | `flood` | VMs that flood do not stop a third one |
 //! | `init_power` | what ends a guest |
 //! | `init_compositor` | what the compositor may, and its next start when it was killed |
+//! | `foreign_boot` | Debian's compositors in a VM, with clients of their own VM |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -25,6 +26,7 @@ mod device_ends;
 mod early;
 mod features;
 mod flood;
+mod foreign_boot;
 mod init_compositor;
 mod init_power;
 mod input;

@@ -1,18 +1,15 @@
 //! The image of app VMs: Debian with programs on a disk, and what starts it.
 
-use std::fs;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::disk::Disk;
-use super::{Contents, Inputs, base};
-use crate::cargo;
-use crate::vm::debian::System;
+use super::{Contents, Inputs, base, recipe};
 use crate::vm::tree::Tree;
 
-/// Where its parts are described, below the root of the workspace.
-const RECIPES: &str = "guest/image";
-
+/// The release of Debian.
+const SUITE: &str = "bookworm";
+/// Size of the disk in MiB.
+const SIZE_MIB: u64 = 900;
 /// Kernel modules, besides what they depend on. ext4 asks for its checksum by another name than the
 /// module's.
 const MODULES: &[&str] = &[
@@ -48,26 +45,10 @@ pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
     Ok(Contents {
         initramfs: base(inputs, MODULES, &[])?,
         disk: Some(Disk {
-            system: System {
-                packages: packages_in(&recipe("app.packages")?)
-                    .map(str::to_owned)
-                    .collect(),
-                setup: recipe("app.setup")?,
-            },
+            system: recipe::system(SUITE, "app")?,
             tree,
+            size_mib: SIZE_MIB,
         }),
         limit: None,
     })
-}
-
-/// The text of a part.
-fn recipe(name: &str) -> Result<String> {
-    let path = cargo::root().join(RECIPES).join(name);
-    fs::read_to_string(&path).with_context(|| path.display().to_string())
-}
-
-/// The packages in a list with comments.
-fn packages_in(list: &str) -> impl Iterator<Item = &str> {
-    let lines = list.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

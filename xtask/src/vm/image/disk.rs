@@ -20,15 +20,12 @@ mod tests;
 
 /// Size of a block in bytes.
 const BLOCK: u64 = 4096;
-/// Size of the disk in blocks, 900 MiB: what Debian needs and a third of that for the guest to write.
-/// Unused ones take no place on the host.
-const BLOCKS: u64 = 230_400;
 /// Files there can be: what Debian has and three times as many.
 const INODES: u32 = 65_536;
 /// Size of an inode in bytes: with less, times end in 2038, of which the kernel warns.
 const INODE_BYTES: &str = "256";
 /// Its name, for the guest's /dev/disk and `file`.
-const LABEL: &str = "vwl-app";
+const LABEL: &str = "vwl-root";
 /// Its identity. There is never more than one of these in a guest.
 const UUID: &str = "9d5a9d50-5f0a-4c6b-9f63-5a5f8a1c6e01";
 /// Where hashes of names start from. Secret where users could make each other's directories slow.
@@ -43,6 +40,9 @@ pub(super) struct Disk {
     pub(super) system: System,
     /// What there is besides. Nothing of Debian is replaced.
     pub(super) tree: Tree,
+    /// Its size in MiB: what Debian needs and a third of that for the guest to write. What is unused
+    /// takes no place on the host.
+    pub(super) size_mib: u64,
 }
 
 impl Disk {
@@ -56,15 +56,14 @@ impl Disk {
         cache::write(&besides, cpio::archive(&self.tree))?;
         let mut genext2fs = tool_of_our_time("genext2fs");
         genext2fs.args(["--block-size", &BLOCK.to_string()]);
-        genext2fs.args(["--size-in-blocks", &BLOCKS.to_string()]);
+        let blocks = (self.size_mib << 20) / BLOCK;
+        genext2fs.args(["--size-in-blocks", &blocks.to_string()]);
         genext2fs.args(["--number-of-inodes", &INODES.to_string()]);
         genext2fs.args(["--reserved-percentage", "0", "--volume-label", LABEL]);
         genext2fs.arg("--tarball").arg(base);
         genext2fs.arg("--tarball").arg(&besides);
-        tool::output(genext2fs.arg(place)).with_context(|| {
-            let size = (BLOCKS * BLOCK) >> 20;
-            format!("cannot fill a disk of {size} MiB")
-        })?;
+        tool::output(genext2fs.arg(place))
+            .with_context(|| format!("cannot fill a disk of {} MiB", self.size_mib))?;
         cache::remove(&besides)?;
         modernise(place)
     }

@@ -17,6 +17,14 @@ fn of_an_app() {
 }
 
 #[test]
+fn of_a_desktop() {
+    let line = CommandLine::parse("vwl.role=compositor vwl.compositor=labwc%20-d vwl.run=foot");
+    assert_eq!(line.role, Role::Compositor);
+    assert_eq!(line.compositor, Some(vec!["labwc".into(), "-d".into()]));
+    assert_eq!(line.run, [["foot"]]);
+}
+
+#[test]
 fn without_ours() {
     let line = CommandLine::parse("quiet shell role=app");
     assert_eq!(
@@ -28,7 +36,7 @@ fn without_ours() {
 #[test]
 fn what_is_not_understood() {
     let line = CommandLine::parse(
-        "vwl.role=compositor vwl.role=root vwl.run= vwl.shell=1 vwl.other vwl.shell vwl.hostname=a/b",
+        "vwl.role=compositor vwl.role=root vwl.run= vwl.shell=1 vwl.compositor= vwl.other vwl.shell vwl.hostname=a/b",
     );
     assert_eq!(line.role, Role::Compositor);
     assert!(line.shell);
@@ -38,6 +46,7 @@ fn what_is_not_understood() {
             "vwl.role=root",
             "vwl.run=",
             "vwl.shell=1",
+            "vwl.compositor=",
             "vwl.other",
             "vwl.hostname=a/b"
         ]

@@ -42,10 +42,12 @@ fn archive(dir: &TestDir) -> Result<std::path::PathBuf> {
 fn disk(tree: Tree) -> Disk {
     Disk {
         system: System {
+            suite: "bookworm",
             packages: Vec::new(),
             setup: String::new(),
         },
         tree,
+        size_mib: 64,
     }
 }
 

@@ -1,0 +1,96 @@
+//! Compositors that are not ours: their screens are looked at, as there is nobody to be asked.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use integration_tests::Picture;
+use integration_tests::picture::Rgb;
+use integration_tests::vm::{Program, STEP, Vm};
+use integration_tests::wait::{self, Deadline};
+
+use crate::scene;
+
+/// Pixels of a window's background that have to be seen: windows may lie over each other, in places
+/// of the compositor's choice.
+const ENOUGH: usize = 400;
+
+/// What foot is told, besides its background.
+const FOOT: [&str; 5] = [
+    "--config=/dev/null",
+    "--override=font=DejaVu Sans Mono:size=12",
+    "--override=initial-window-size-pixels=400x240",
+    "--override=cursor.blink=no",
+    "--override=resize-delay-ms=0",
+];
+
+/// A terminal with a background of its own (`rrggbb`) that runs `script`.
+///
+/// # Errors
+/// When the guest refuses.
+pub fn terminal(vm: &Vm, background: &str, script: &str) -> Result<Program> {
+    let colour = format!("--override=colors.background={background}");
+    let words = ["foot"].into_iter().chain(FOOT);
+    vm.run(words.chain([&*colour, "bash", "-c", script]))
+}
+
+/// Ends a program as a fault of its own would.
+///
+/// # Errors
+/// When there is no such program, or more than one.
+pub fn crash(vm: &Vm, name: &str) -> Result<()> {
+    const CRASH: &str = r#"
+        for process in /proc/[0-9]*; do
+            read -r name <"$process/comm" && [ "$name" = "$1" ] && set -- "$@" "${process#/proc/}"
+        done 2>/dev/null
+        [ $# = 2 ] && kill -SEGV "$2""#;
+    vm.run(["sh", "-c", CRASH, "sh", name])?.success().map(drop)
+}
+
+/// Waits until all these backgrounds (`rrggbb`) are on the screen; the picture, which stays as
+/// `NAME.png` with others of the tests.
+///
+/// # Errors
+/// When one is not seen in time, with the place of the last picture.
+pub fn wait_colours(vm: &Vm, name: &str, backgrounds: &[&str]) -> Result<Picture> {
+    let colours: Vec<Rgb> = backgrounds
+        .iter()
+        .map(|text| colour(text))
+        .collect::<Result<_>>()?;
+    wait_picture(vm, name, |picture| {
+        colours
+            .iter()
+            .all(|colour| picture.count(*colour) >= ENOUGH)
+    })
+}
+
+/// Waits until the screen is as `accept` wants it; the picture stays as `NAME.png`.
+///
+/// # Errors
+/// When it is not in time, with the place of the last picture.
+pub fn wait_picture(
+    vm: &Vm,
+    name: &str,
+    mut accept: impl FnMut(&Picture) -> bool,
+) -> Result<Picture> {
+    let path = picture_path(name)?;
+    let waited = wait::until(name, Deadline::after(STEP), || {
+        vm.monitor().screendump(&path)?;
+        let picture = Picture::read(&path)?;
+        Ok(accept(&picture).then_some(picture))
+    });
+    waited.with_context(|| format!("the last picture is {}", path.display()))
+}
+
+fn picture_path(name: &str) -> Result<PathBuf> {
+    let dir = scene::pictures()?;
+    std::fs::create_dir_all(&dir).context("directory of pictures")?;
+    Ok(dir.join(format!("{name}.png")))
+}
+
+/// `rrggbb` as a pixel.
+fn colour(text: &str) -> Result<Rgb> {
+    ensure!(text.len() == 6, "{text} is no colour");
+    let number = u32::from_str_radix(text, 16).context("colour")?;
+    let [_, red, green, blue] = number.to_be_bytes();
+    Ok([red, green, blue])
+}

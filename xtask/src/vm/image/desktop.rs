@@ -1,0 +1,49 @@
+//! The image of compositor VMs with a compositor of Debian's in place of ours: Debian on a disk, and
+//! what starts it. Debian 13, as 12 has only one of these compositors in a version of today.
+
+use anyhow::Result;
+
+use super::disk::Disk;
+use super::{Contents, Inputs, base, recipe};
+use crate::vm::tree::Tree;
+
+/// The release of Debian.
+const SUITE: &str = "trixie";
+/// Size of the disk in MiB.
+const SIZE_MIB: u64 = 1100;
+/// Kernel modules, besides what they depend on: those of the compositor's image, and those of a disk.
+const MODULES: &[&str] = &[
+    "virtio_console",
+    "virtio_blk",
+    "virtio_gpu",
+    "evdev",
+    "button",
+    "virtio_input",
+    "crc32c_generic",
+    "ext4",
+    "virtio_wl",
+];
+/// Our programs: what tests start there.
+const PROGRAMS: &[&str] = &["pattern-client"];
+
+pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
+    let mut tree = Tree::new();
+    tree.file(
+        "usr/sbin/virtio-wl-init",
+        0o755,
+        inputs.guest_program("virtio-wl-init")?,
+    );
+    for program in PROGRAMS {
+        let path = format!("usr/bin/{program}");
+        tree.file(&path, 0o755, inputs.guest_program(program)?);
+    }
+    Ok(Contents {
+        initramfs: base(inputs, MODULES, &[])?,
+        disk: Some(Disk {
+            system: recipe::system(SUITE, "desktop")?,
+            tree,
+            size_mib: SIZE_MIB,
+        }),
+        limit: None,
+    })
+}
