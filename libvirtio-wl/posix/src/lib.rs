@@ -12,6 +12,7 @@
 //! | `resolve` | which VFD a number is |
 //! | `message` | `struct msghdr`: checked on the way in, filled on the way out |
 //! | `call` | the calls |
+//! | `mapping` | mmap and its like, for programs that make mappings larger |
 //! | `errno` | the errno of an error |
 //!
 //! # Blocking
@@ -28,6 +29,7 @@
 
 mod call;
 mod errno;
+mod mapping;
 mod message;
 mod process;
 mod resolve;
@@ -39,5 +41,6 @@ pub use self::{
         sendmsg, set_nonblocking,
     },
     errno::errno,
+    mapping::{mmap, mremap, munmap, record},
     process::{device, opened, reopen},
 };

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use nix::fcntl::{FcntlArg, fcntl};
 use virtio_wl::{Device, DeviceAddress, VfdKind, bare::is_kernel_vfd};
 
 use crate::{
@@ -49,7 +50,11 @@ pub(crate) fn identify(fd: BorrowedFd<'_>) -> io::Result<Option<(Device, VfdKind
     let device = match process::opened() {
         Some(device) => device,
         None if is_inherited(fd) => process::device().map_err(io::Error::from)?,
-        None => return Ok(None),
+        None => {
+            // The driver would have said so.
+            fcntl(fd, FcntlArg::F_GETFD)?;
+            return Ok(None);
+        }
     };
     let kind = device.identify(fd)?;
     Ok(kind.map(|kind| (device, kind)))
