@@ -49,6 +49,14 @@ pub(crate) enum Profile {
 /// # Errors
 /// When the build fails.
 pub(crate) fn build(profile: Profile) -> Result<Binaries> {
+    build_with(profile, &["--bins", "--workspace", "--exclude", "xtask"])
+}
+
+/// Builds all binaries and all libraries.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn build_everything(profile: Profile) -> Result<Binaries> {
     build_with(profile, &["--workspace", "--exclude", "xtask"])
 }
 
@@ -58,18 +66,29 @@ pub(crate) fn build(profile: Profile) -> Result<Binaries> {
 /// When the build fails.
 pub(crate) fn build_packages(profile: Profile, packages: &[&str]) -> Result<Binaries> {
     let names = packages.iter().flat_map(|name| ["--package", *name]);
-    build_with(profile, &names.collect::<Vec<_>>())
+    build_with(
+        profile,
+        &["--bins"].into_iter().chain(names).collect::<Vec<_>>(),
+    )
 }
 
 fn build_with(profile: Profile, which: &[&str]) -> Result<Binaries> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "--locked", "--bins"]);
+    command.args(["build", "--quiet", "--locked"]);
     command.args(which);
     if profile == Profile::Release {
         command.arg("--release");
     }
     let status = command.status().context("cannot run cargo")?;
     ensure!(status.success(), "the build failed");
+    built(profile)
+}
+
+/// What has been built, without building anything.
+///
+/// # Errors
+/// When our own path is unknown.
+pub(crate) fn built(profile: Profile) -> Result<Binaries> {
     let dir = match profile {
         Profile::Release => "release",
         Profile::Debug => "debug",

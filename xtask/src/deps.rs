@@ -49,10 +49,12 @@ pub(crate) const PROGRAMS: &[Package] = &[
     ),
 ];
 
-/// What the tests need besides: a clipboard, a C++ compiler for libFuzzer.
+/// What the tests need besides: a clipboard, a C++ compiler for libFuzzer and the C header, valgrind
+/// for the C library. AddressSanitizer comes with gcc.
 pub(crate) const TESTS: &[Package] = &[
     package("wl-clipboard", &["/usr/bin/wl-copy"]),
     package("g++", &["/usr/bin/c++"]),
+    package("valgrind", &["/usr/bin/valgrind"]),
 ];
 
 /// What making images of virtual machines needs besides. QEMU and the kernel are not among them:

@@ -2,6 +2,8 @@
 //!
 //! * `deps`: the Debian packages, and installing the missing ones
 //! * `cargo`: building the workspace
+//! * `header`: the C header, and whether it is up to date
+//! * `install`: libraries, header, programs and manual pages
 //! * `demo`: two app VMs and their windows, as a picture
 //! * `test`: everything that can be checked here, with counts
 //! * `bench`: round trips compared, kicks and interrupts counted
@@ -22,6 +24,8 @@ mod bench;
 mod cargo;
 mod demo;
 mod deps;
+mod header;
+mod install;
 mod interrupt;
 mod test;
 mod vm;
@@ -46,6 +50,10 @@ enum Task {
     Image(vm::ImageArgs),
     /// Boot one guest, with its console or a shell on this terminal
     Vm(vm::run::Args),
+    /// Make include/virtio_wl.h anew from the sources of the C ABI
+    Header(header::Args),
+    /// Install libraries, header, programs and manual pages
+    Install(install::Args),
     /// Install the Debian packages that are missing
     InstallDeps,
 }
@@ -57,6 +65,8 @@ fn run() -> Result<ExitCode> {
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Image(args) => vm::make_images(&args).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm::run::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Header(args) => header::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         Task::InstallDeps => deps::require(deps::ALL).map(|()| ExitCode::SUCCESS),
     }
 }

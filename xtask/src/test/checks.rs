@@ -1,6 +1,8 @@
 //! Checks of the text: formatting, lints, documentation, licences.
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
 use integration_tests::bin;
 
 use super::report::Report;
@@ -41,6 +43,10 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
     report.check("rustdoc", doc)?;
 
     units::check(report)?;
+
+    let mut header = Command::new(std::env::current_exe().context("our own path")?);
+    header.args(["header", "--check"]);
+    report.check("C header", header)?;
 
     if bin::in_path("cargo-deny").is_some() {
         let mut deny = cargo();

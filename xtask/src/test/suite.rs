@@ -8,11 +8,20 @@ use integration_tests::skip;
 use super::report::Report;
 use crate::cargo::cargo;
 
+/// The packages whose tests run the real binaries.
+const OF_PROCESSES: [(&str, &str); 2] = [
+    ("integration-tests", "integration tests"),
+    ("virtio-wl-capi", "tests of the C ABI"),
+];
+
 /// Tests beside the code of every package, and the examples in its documentation.
 pub(super) fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    command.args(["--exclude", "integration-tests", "--exclude", "vm-tests"]);
+    for (package, _) in OF_PROCESSES {
+        command.args(["--exclude", package]);
+    }
+    command.args(["--exclude", "vm-tests"]);
     run(report, "unit tests", command, filter, &[])
 }
 
@@ -21,8 +30,10 @@ pub(super) fn processes(report: &mut Report, filter: Option<&str>) -> Result<()>
     if !binaries(report)? {
         return Ok(());
     }
-    let command = package("integration-tests");
-    run(report, "integration tests", command, filter, &[])
+    for (name, title) in OF_PROCESSES {
+        run(report, title, package(name), filter, &[])?;
+    }
+    Ok(())
 }
 
 /// `cargo test` of one package, for [`run`].
@@ -32,10 +43,10 @@ pub(super) fn package(name: &str) -> Command {
     command
 }
 
-/// Builds what the tests run; whether that went well.
+/// Builds what the tests run, libraries for C among it; whether that went well.
 pub(super) fn binaries(report: &mut Report) -> Result<bool> {
     let mut build = cargo();
-    build.args(["build", "--locked", "--workspace", "--bins"]);
+    build.args(["build", "--locked", "--workspace"]);
     report.check("build of the binaries", build)
 }
 

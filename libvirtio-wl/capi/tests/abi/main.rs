@@ -1,0 +1,9 @@
+//! The C ABI as C programs meet it: installed, compiled against with pkg-config, linked, and run over
+//! the real device.
+
+mod compile;
+mod header;
+mod installed;
+mod programs;
+mod symbols;
+mod world;
