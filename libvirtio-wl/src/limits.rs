@@ -125,8 +125,8 @@ pub const MAX_PUMPED_PER_CHANNEL: usize = 32;
 /// half of whose usual 1024 they leave alone.
 pub const MAX_PUMPED_PIPES: usize = 256;
 
-/// How soon a pumped pipe is tried again when the driver had no room for its data and offers
-/// nothing to wait for. Twice as late each time nothing has changed, up to [`PUMP_RETRY_MAX`].
+/// How soon a pumped pipe is tried again when the driver had no room for its data, and does not say
+/// before when it has. Twice as late each time this was in vain, up to [`PUMP_RETRY_MAX`].
 pub const PUMP_RETRY: Duration = Duration::from_millis(2);
 
 /// See [`PUMP_RETRY`]: a peer that never reads must not cost more than a few wake-ups per second.

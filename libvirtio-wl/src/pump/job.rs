@@ -29,7 +29,7 @@ pub(crate) struct Job {
     buffer: Buffer,
     /// The source has ended; what is in the buffer still goes.
     ended: bool,
-    /// The driver had no room for the buffer, and says nothing when it has.
+    /// The driver had no room for the buffer, and may say nothing when it has.
     starved: bool,
     /// Counts the pipes of a channel.
     _count: Arc<()>,
@@ -82,7 +82,7 @@ impl Job {
         &**self.vfd.driver()
     }
 
-    /// Whether only time helps.
+    /// Whether it waits for room, which time may bring without a word.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
@@ -100,7 +100,11 @@ impl Job {
                 sink(self.pipe.as_fd(), PollFlags::empty()),
             ],
             Direction::FromPeer => [None, sink(self.pipe.as_fd(), PollFlags::POLLOUT)],
-            // What was read is sent at once, so there is no writability to wait for.
+            // What was read is sent at once, if there is room: drivers say either way that there is.
+            Direction::ToPeer if self.starved => [
+                sink(self.vfd.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT),
+                None,
+            ],
             Direction::ToPeer => [
                 sink(self.vfd.as_fd(), PollFlags::empty()),
                 source(self.pipe.as_fd()),

@@ -37,6 +37,7 @@ pub(super) fn run(shared: &Shared) {
             jobs.clear();
             continue;
         };
+        let in_vain = revents.iter().all(|events| *events == NOTHING);
         let mut revents = revents.into_iter();
         jobs.retain_mut(|job| {
             let [vfd, pipe] = revents.next().unwrap_or(NOTHING);
@@ -45,11 +46,12 @@ pub(super) fn run(shared: &Shared) {
             }
             job.step(vfd, pipe) == Progress::More
         });
-        retry = if jobs.iter().filter(|job| job.is_starved()).count() < starved.max(1) {
-            PUMP_RETRY
-        } else {
-            PUMP_RETRY_MAX.min(2 * retry)
-        };
+        if jobs.iter().filter(|job| job.is_starved()).count() < starved {
+            retry = PUMP_RETRY;
+        } else if in_vain {
+            // Only then: what other pipes are busy with says nothing of these.
+            retry = PUMP_RETRY_MAX.min(2 * retry);
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl Driver for UserDriver {
         if nonblock {
             let sent = self.shared.with(|state| {
                 state.pump();
-                state.try_send_or_hear(file, bufs, &attached)
+                state.try_send_or_hear(file, vfd, bufs, &attached)
             })??;
             return sent.ok_or_else(|| Errno::EAGAIN.into());
         }

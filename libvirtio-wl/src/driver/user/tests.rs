@@ -219,7 +219,14 @@ fn the_fd_of_a_sender_who_was_turned_away_shows_room() {
     assert_eq!(events(other.fd.as_fd()), PollFlags::empty());
     assert_eq!(errno(recv(&driver, &vfd, 1)), Errno::EAGAIN);
     assert_eq!(events(vfd.fd.as_fd()), PollFlags::empty());
+    while send(&driver, &vfd, b"x").is_ok() {}
+    let request = device.wait();
+    device.answer(&request, Response::Ok);
+    driver.dispatch().unwrap();
+    assert_eq!(events(vfd.fd.as_fd()), PollFlags::POLLIN);
+    // Sending again says that it was heard as well as receiving.
     assert_eq!(send(&driver, &vfd, b"x").unwrap(), 1);
+    assert_eq!(events(vfd.fd.as_fd()), PollFlags::empty());
 }
 
 #[test]

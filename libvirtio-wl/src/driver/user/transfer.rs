@@ -112,19 +112,33 @@ impl State {
     }
 
     /// As [`try_send`](Self::try_send) for a sender that does not wait but hears when it may try again.
+    /// `reader` is any duplicate of the VFD's fd.
     pub(super) fn try_send_or_hear(
         &mut self,
         file: FileId,
+        reader: BorrowedFd<'_>,
         bufs: &[IoSlice<'_>],
         attached: &[FileId],
     ) -> Attempt<usize> {
         let sent = self.try_send(file, bufs, attached)?;
-        if sent.is_none()
-            && let Some(Known::Open(id)) = self.identities.get(file)
-        {
-            self.block(id);
+        if let Some(Known::Open(id)) = self.identities.get(file) {
+            self.heard(id, reader);
+            if sent.is_none() {
+                self.block(id);
+            }
         }
         Ok(sent)
+    }
+
+    /// The sender has tried again: its descriptor need not tell it to any more.
+    fn heard(&mut self, id: VfdId, reader: BorrowedFd<'_>) {
+        if let Some(Vfd::Stream(stream)) = self.vfds.get_mut(&id)
+            && std::mem::take(&mut stream.may_send)
+            && stream.inbox.is_empty()
+            && let Some(handle) = &mut stream.handle
+        {
+            handle.pipe.lower(reader);
+        }
     }
 
     /// Slots that are left for messages.
