@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use calloop::{LoopHandle, LoopSignal};
+use virtio_wl_bridge::Host;
 
 use crate::backend::{Backend, DisplayLost};
 use crate::core::{Core, Rect, Size, VmId, WindowId};
 use crate::devices::Devices;
 use crate::input::InputEvent;
 use crate::label::{Colour, VmName};
-use crate::listener::host::Host;
 use crate::listener::test_socket::SocketFile;
 use crate::pacing::Pacing;
 use crate::render::{Art, Cursor};
@@ -55,7 +55,7 @@ pub struct Compositor {
     pub(crate) after_frame: Vec<AfterFrame>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) sockets: Vec<SocketFile>,
-    pub(crate) host: Option<Host>,
+    pub(crate) host: Option<Host<Self>>,
     /// Why there is nothing left to do.
     failure: Option<DisplayLost>,
 }

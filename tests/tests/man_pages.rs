@@ -110,6 +110,11 @@ fn sommelier() -> Result<()> {
 }
 
 #[test]
+fn virtio_wl_relay() -> Result<()> {
+    compare("virtio-wl-relay")
+}
+
+#[test]
 fn virtio_wl_init() -> Result<()> {
     compare("virtio-wl-init")
 }

@@ -6,21 +6,10 @@
 //! kilobytes per turn of the loop, with every message header checked and every
 //! descriptor accounted for.
 //!
-//! * [`Transport`]: what a connection must be able to do
-//! * `inbound`: bytes and descriptors on their way to the display, and their budget
-//! * `outbound`: the other direction, bounded
-//! * `channel`, `keymaps`: connections over virtio_wl; `unix`: over ordinary sockets
-//! * `link`: the two together on the event loop
+//! * `messages`: requests on their way to the display, and their budget
+//! * `source`: a link (see [`virtio_wl_bridge`]) on the event loop
 
-mod channel;
-mod inbound;
-mod keymaps;
-mod link;
-mod outbound;
-mod transport;
-mod unix;
+mod messages;
+mod source;
 
-pub(crate) use channel::Connection;
-pub(crate) use keymaps::Keymaps;
-pub(crate) use link::{Link, LinkId, LinkState};
-pub(crate) use transport::Transport;
+pub(crate) use source::{LinkId, LinkSource, LinkState};

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use calloop::timer::{TimeoutAction, Timer};
+use virtio_wl_bridge::Transport;
 
 use super::Compositor;
-use crate::bridge::{Link, LinkId, LinkState, Transport};
+use crate::bridge::{LinkId, LinkSource, LinkState};
 use crate::core::VmId;
 use crate::label::{Colour, VmName};
 
@@ -34,7 +35,7 @@ impl Compositor {
             anyhow::bail!("it has too many clients");
         }
         let monitor = self.core.monitor().size();
-        let (link, stream) = Link::new(transport)?;
+        let (link, stream) = LinkSource::new(transport)?;
         self.vms
             .get_or_create(vm, name, colour, monitor)?
             .insert(stream)?;

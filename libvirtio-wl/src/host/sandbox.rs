@@ -36,6 +36,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use crate::address::DeviceAddress;
+use crate::driver::kernel::REQUESTS;
+
 pub use fs::FsAccess;
 pub use syscalls::{BASE, FILES, MEMFD, SOCKETS, THREADS};
 
@@ -79,6 +82,28 @@ impl Sandbox {
         match file.parent() {
             Some(parent) if parent != Path::new("") => self.path(parent, access),
             _ => self.path(".", access),
+        }
+    }
+
+    /// Keeps what a guest does with its device ([`Device`](crate::Device)), by either driver: for
+    /// programs that are guests themselves.
+    pub fn guest(self, device: &DeviceAddress) -> Self {
+        // Its own descriptors: pipes and memory are opened anew, not to share their flags.
+        let guest = self
+            .path("/proc/self/", FsAccess::Read)
+            .syscalls(SOCKETS)
+            .syscalls(FILES)
+            .syscalls(MEMFD)
+            .syscalls(THREADS)
+            .syscalls(&[libc::SYS_pipe2]);
+        match device {
+            // A device that was away has a new node when it is back.
+            DeviceAddress::Kernel(node) => guest.directory_of(node, FsAccess::Device).syscall_with(
+                libc::SYS_ioctl,
+                1,
+                &REQUESTS,
+            ),
+            DeviceAddress::VhostUser(_) => guest,
         }
     }
 

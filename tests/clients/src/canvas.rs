@@ -17,7 +17,10 @@ const CHANGES: u64 = 7;
 /// Largest side of a changed rectangle in pixels.
 const LARGEST_CHANGE: usize = 230;
 
-/// XRGB8888 pixels in memory order (blue, green, red, 0).
+/// The unused byte of a pixel. weston's screenshots take it for opacity.
+const UNUSED: u8 = 0xff;
+
+/// XRGB8888 pixels in memory order (blue, green, red, [`UNUSED`]).
 #[derive(Clone, Debug)]
 pub struct Canvas {
     width: usize,
@@ -94,7 +97,7 @@ impl Canvas {
                     blue.wrapping_add(texture),
                     green ^ texture,
                     red,
-                    0,
+                    UNUSED,
                 ]);
             }
         }

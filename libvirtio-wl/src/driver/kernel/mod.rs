@@ -24,6 +24,8 @@ use nix::{
     poll::{PollFlags, PollTimeout},
 };
 
+#[cfg(feature = "host")]
+pub(crate) use self::sys::REQUESTS;
 use self::sys::{Calls, Kernel, NewKind, Txn};
 use super::{Driver, NewVfd};
 use crate::{

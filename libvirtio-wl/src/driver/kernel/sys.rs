@@ -43,6 +43,15 @@ pub(super) const IOCTL_RECV: ioctl_num_type = request_code_write!(MAGIC, 2, TXN_
 /// `VIRTWL_IOCTL_REFRESH`, an extension of this project.
 pub(super) const IOCTL_REFRESH: ioctl_num_type = request_code_read!(MAGIC, 0x10, size_of::<u64>());
 
+/// All of them, as a filter of system calls sees them.
+#[cfg(feature = "host")]
+pub(crate) const REQUESTS: [u32; 4] = [
+    IOCTL_NEW as u32,
+    IOCTL_SEND as u32,
+    IOCTL_RECV as u32,
+    IOCTL_REFRESH as u32,
+];
+
 /// Size of `struct virtwl_ioctl_txn` without its data, which follows in line.
 pub(super) const TXN_HEADER_SIZE: usize = 4 * MAX_VFDS_PER_MESSAGE + 4;
 

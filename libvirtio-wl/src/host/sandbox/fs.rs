@@ -22,6 +22,8 @@ pub enum FsAccess {
     Read,
     /// Read and write the file, or files below the directory, but make or remove none.
     Write,
+    /// Read, write and control the device, or devices below the directory.
+    Device,
     /// Make and remove sockets in the directory. (Connecting to one is not landlock's
     /// business: that needs the socket's own permissions only.)
     Sockets,
@@ -32,6 +34,7 @@ impl FsAccess {
         match self {
             Self::Read => AccessFs::ReadFile | AccessFs::ReadDir,
             Self::Write => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile,
+            Self::Device => AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev,
             Self::Sockets => AccessFs::ReadDir | AccessFs::MakeSock | AccessFs::RemoveFile,
         }
     }

@@ -10,16 +10,14 @@ mod objects;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
-use super::transport::MAX_FDS;
+use virtio_wl_bridge::inbound::BYTES_PER_TURN;
+use virtio_wl_bridge::transport::MAX_FDS;
+use virtio_wl_bridge::{Chunk, Inbound};
+
 use objects::Objects;
 
-/// Bytes read and handed on per turn of the event loop. One client's flood then
-/// moves the next frame by well under a millisecond. It is also the longest
-/// message there can be: libwayland's buffer, and the backend's.
-pub(super) const BYTES_PER_TURN: usize = 4096;
-
 /// Descriptors handed on per turn; each costs an mmap or more.
-pub(super) const FDS_PER_TURN: usize = 4;
+const FDS_PER_TURN: usize = 4;
 
 /// Descriptors that may wait for the messages they belong to. libwayland sends
 /// up to 28 ahead of their bytes, and a second load may arrive with the rest.
@@ -30,7 +28,7 @@ const HEADER: usize = 8;
 
 /// What a client sent and the display has not got yet.
 #[derive(Debug, Default)]
-pub(super) struct Inbound {
+pub(super) struct Messages {
     bytes: VecDeque<u8>,
     fds: VecDeque<OwnedFd>,
     objects: Objects,
@@ -57,25 +55,15 @@ pub(super) enum Violation {
     Global,
 }
 
-/// A part to be written to the display's socket.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) bytes: Vec<u8>,
-    pub(super) fds: Vec<OwnedFd>,
-}
+impl Inbound for Messages {
+    type Violation = Violation;
 
-impl Inbound {
-    /// True if more can be taken in: less than one turn's worth is left.
-    pub(super) fn has_room(&self) -> bool {
+    /// True if less than one turn's worth is left.
+    fn has_room(&self) -> bool {
         self.bytes.len() < BYTES_PER_TURN
     }
 
-    /// Takes in what a transport delivered.
-    pub(super) fn push(
-        &mut self,
-        bytes: &[u8],
-        fds: impl IntoIterator<Item = OwnedFd>,
-    ) -> Result<(), Violation> {
+    fn push(&mut self, bytes: &[u8], fds: Vec<OwnedFd>) -> Result<(), Violation> {
         self.bytes.extend(bytes);
         self.fds.extend(fds);
         if self.fds.len() > MAX_WAITING_FDS {
@@ -84,9 +72,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// The next part for the display: complete messages up to one turn's
-    /// budget. Empty if there is none.
-    pub(super) fn next(&mut self) -> Result<Chunk, Violation> {
+    /// Complete messages up to one turn's budget.
+    fn next(&mut self) -> Result<Chunk, Violation> {
         let all = self.bytes.make_contiguous();
         let (mut end, mut fds) = (0, 0);
         while let Some(message) = Message::parse(&all[end..])? {

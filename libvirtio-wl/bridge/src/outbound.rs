@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::transport::{MAX_FDS, Transport};
+use crate::transport::{MAX_FDS, Transport};
 
 /// Bytes kept for a client that does not read, before the display's socket is
 /// left alone. Behind it are that socket's buffer and the display's own.
@@ -17,7 +17,7 @@ const PAUSE_REQUESTS: usize = 64 << 10;
 
 /// Events and descriptors on their way to a client.
 #[derive(Debug, Default)]
-pub(super) struct Outbound {
+pub(crate) struct Outbound {
     parts: VecDeque<Part>,
     bytes: usize,
 }
@@ -32,22 +32,27 @@ struct Part {
 
 impl Outbound {
     /// True if nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
     /// True if the display's socket may be read.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.bytes < MAX_BYTES
     }
 
     /// True if the client should not be heard before it has read something.
-    pub(super) fn pauses_requests(&self) -> bool {
+    pub(crate) fn pauses_requests(&self) -> bool {
         self.bytes >= PAUSE_REQUESTS
     }
 
     /// Takes in what the display wrote.
-    pub(super) fn push(&mut self, bytes: &[u8], fds: Vec<OwnedFd>) {
+    pub(crate) fn push(&mut self, bytes: &[u8], fds: Vec<OwnedFd>) {
         self.bytes += bytes.len();
         self.parts.push_back(Part {
             bytes: bytes.to_vec(),
@@ -57,7 +62,7 @@ impl Outbound {
     }
 
     /// Sends what the transport takes. True if all is gone.
-    pub(super) fn send(&mut self, transport: &mut dyn Transport) -> io::Result<bool> {
+    pub(crate) fn send(&mut self, transport: &mut dyn Transport) -> io::Result<bool> {
         while let Some(part) = self.parts.front_mut() {
             let fds: Vec<_> = part.fds.iter().take(MAX_FDS).map(AsFd::as_fd).collect();
             let sent = match transport.send(&part.bytes[part.sent..], &fds) {

@@ -25,7 +25,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// What one VM has been sent.
 #[derive(Debug)]
-pub(crate) struct Keymaps {
+pub struct Keymaps {
     fresh: Cell<u32>,
     /// Contents, and the copy for all clients.
     shared: RefCell<Vec<(Vec<u8>, OwnedFd)>>,
@@ -42,7 +42,7 @@ impl Default for Keymaps {
 
 /// A descriptor to be sent.
 #[derive(Debug)]
-pub(super) enum Outgoing<'a> {
+pub(crate) enum Outgoing<'a> {
     /// As it is; memory is copied afresh by the channel.
     Own(BorrowedFd<'a>),
     /// The copy for all.
@@ -61,7 +61,7 @@ impl AsFd for Outgoing<'_> {
 impl Keymaps {
     /// What to send in place of `fds`, and how many fresh copies that takes.
     /// `allocate` makes memory that can be sent as it is, with these bytes in it.
-    pub(super) fn prepare<'a>(
+    pub(crate) fn prepare<'a>(
         &self,
         fds: &[BorrowedFd<'a>],
         allocate: impl Fn(&[u8]) -> io::Result<OwnedFd>,
@@ -81,7 +81,7 @@ impl Keymaps {
     }
 
     /// Notes that fresh copies were sent.
-    pub(super) fn sent(&self, fresh: u32) {
+    pub(crate) fn sent(&self, fresh: u32) {
         self.fresh.set(self.fresh.get().saturating_sub(fresh));
     }
 

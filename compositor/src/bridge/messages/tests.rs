@@ -35,23 +35,23 @@ fn fds(count: usize) -> Vec<OwnedFd> {
 
 #[test]
 fn test_incomplete_message_waits_for_its_rest() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let whole = sync(3);
-    inbound.push(&whole[..7], []).unwrap();
+    inbound.push(&whole[..7], Vec::new()).unwrap();
     assert!(inbound.next().unwrap().bytes.is_empty());
-    inbound.push(&whole[7..], []).unwrap();
+    inbound.push(&whole[7..], Vec::new()).unwrap();
     assert_eq!(inbound.next().unwrap().bytes, whole);
 }
 
 #[test]
 fn test_lengths_no_message_can_have_are_refused() {
     for length in [0u32, 4, 7, 10, 4100, 0xffff] {
-        let mut inbound = Inbound::default();
+        let mut inbound = Messages::default();
         let header: Vec<u8> = [1, length << 16]
             .iter()
             .flat_map(|w: &u32| w.to_ne_bytes())
             .collect();
-        inbound.push(&header, []).unwrap();
+        inbound.push(&header, Vec::new()).unwrap();
         let error = inbound.next().unwrap_err();
         assert_eq!(error, Violation::Length(length as u16));
     }
@@ -59,26 +59,26 @@ fn test_lengths_no_message_can_have_are_refused() {
 
 #[test]
 fn test_longest_message_passes() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     // Backends of clients pad nothing, but what follows the arguments is no fault.
     let longest = message(1, 0, &vec![3; (BYTES_PER_TURN - HEADER) / 4]);
-    inbound.push(&longest, []).unwrap();
+    inbound.push(&longest, Vec::new()).unwrap();
     assert_eq!(inbound.next().unwrap().bytes.len(), BYTES_PER_TURN);
 }
 
 #[test]
 fn test_fd_stays_back_until_a_message_takes_it() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let start = [get_registry(2), bind_shm(2, 3)].concat();
     inbound.push(&start, fds(1)).unwrap();
     assert_eq!(inbound.next().unwrap().fds.len(), 0);
-    inbound.push(&create_pool(3, 4), []).unwrap();
+    inbound.push(&create_pool(3, 4), Vec::new()).unwrap();
     assert_eq!(inbound.next().unwrap().fds.len(), 1);
 }
 
 #[test]
 fn test_28_pools_in_one_delivery_arrive_with_their_fds_in_turns() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let mut bytes = [get_registry(2), bind_shm(2, 3)].concat();
     (0..28).for_each(|n| bytes.extend(create_pool(3, 10 + n)));
     inbound.push(&bytes, fds(28)).unwrap();
@@ -94,7 +94,7 @@ fn test_28_pools_in_one_delivery_arrive_with_their_fds_in_turns() {
 
 #[test]
 fn test_fds_nobody_takes_end_the_client() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let mut result = Ok(());
     let mut sent = 0;
     while result.is_ok() {
@@ -108,17 +108,17 @@ fn test_fds_nobody_takes_end_the_client() {
 
 #[test]
 fn test_pool_without_fd_ends_the_client() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let bytes = [get_registry(2), bind_shm(2, 3), create_pool(3, 4)].concat();
-    inbound.push(&bytes, []).unwrap();
+    inbound.push(&bytes, Vec::new()).unwrap();
     assert_eq!(inbound.next().unwrap_err(), Violation::MissingFd(3));
 }
 
 /// What a client that asked for the registry gets for one more message.
 fn after_registry(bytes: &[u8]) -> Result<(), Violation> {
-    let mut inbound = Inbound::default();
-    inbound.push(&get_registry(2), []).unwrap();
-    inbound.push(bytes, []).unwrap();
+    let mut inbound = Messages::default();
+    inbound.push(&get_registry(2), Vec::new()).unwrap();
+    inbound.push(bytes, Vec::new()).unwrap();
     inbound.next().map(drop)
 }
 
@@ -163,18 +163,20 @@ fn test_messages_that_do_not_fit_their_object_end_the_client() {
 #[test]
 fn test_null_strings_end_the_client() {
     // wl_data_offer.receive without a type: the generated code would panic.
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     inbound.push(&message(SERVER_IDS, 1, &[0]), fds(1)).unwrap();
     assert_eq!(inbound.next().unwrap_err(), Violation::Arguments("receive"));
     // wl_data_offer.accept may have none.
-    let mut inbound = Inbound::default();
-    inbound.push(&message(SERVER_IDS, 0, &[1, 0]), []).unwrap();
+    let mut inbound = Messages::default();
+    inbound
+        .push(&message(SERVER_IDS, 0, &[1, 0]), Vec::new())
+        .unwrap();
     assert!(inbound.next().is_ok());
 }
 
 #[test]
 fn test_data_offers_take_an_fd_to_receive() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let receive = message(SERVER_IDS, 1, &[4, 0]);
     inbound.push(&receive, fds(1)).unwrap();
     assert_eq!(inbound.next().unwrap().fds.len(), 1);
@@ -182,9 +184,9 @@ fn test_data_offers_take_an_fd_to_receive() {
 
 #[test]
 fn test_one_turn_never_hands_on_more_than_its_budget() {
-    let mut inbound = Inbound::default();
+    let mut inbound = Messages::default();
     let many: Vec<u8> = (0..1000).flat_map(|n| sync(3 + n)).collect();
-    inbound.push(&many, []).unwrap();
+    inbound.push(&many, Vec::new()).unwrap();
     let mut out = Vec::new();
     loop {
         let chunk = inbound.next().unwrap();

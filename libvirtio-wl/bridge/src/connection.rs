@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use virtio_wl::{Channel, Device, MsgFlags, Vfd};
 
-use super::keymaps::Keymaps;
-use super::transport::Transport;
+use crate::keymaps::Keymaps;
+use crate::transport::Transport;
 
 /// A connection of a VM.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     channel: Channel,
     device: Device,
     keymaps: Rc<Keymaps>,
@@ -19,7 +19,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A channel of `device`. `keymaps` is the same for all connections of a VM.
-    pub(crate) fn new(channel: Channel, device: Device, keymaps: Rc<Keymaps>) -> Self {
+    pub fn new(channel: Channel, device: Device, keymaps: Rc<Keymaps>) -> Self {
         Self {
             channel,
             device,
@@ -52,13 +52,15 @@ impl Transport for Connection {
         Ok(sent)
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
-    }
-
     fn polls_writable(&self) -> bool {
         // Not every driver shows it.
         false
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 }
 

@@ -1,36 +1,46 @@
-//! Ordinary Unix sockets: the display's end of a link, and test clients.
+//! Ordinary Unix sockets: the display's side of a link, and test clients.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-use super::transport::{MAX_FDS, Transport};
+use crate::transport::{MAX_FDS, Transport};
 
-/// Reads bytes and descriptors without waiting.
-pub(super) fn recv(
-    socket: &UnixStream,
-    bytes: &mut [u8],
-    fds: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
+/// Reads bytes and descriptors, which are close-on-exec, without waiting.
+///
+/// # Errors
+/// What recvmsg(2) says, and `EMFILE` when descriptors were lost because this process can hold no
+/// more: what follows in the stream makes no sense without them.
+pub fn recv(socket: &UnixStream, bytes: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
     let mut control = nix::cmsg_space!([std::os::fd::RawFd; MAX_FDS]);
     let mut iov = [IoSliceMut::new(bytes)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut control), flags)?;
     let count = message.bytes;
-    // A peer that attaches more than there is room for loses the rest: the kernel closes
-    // them, and the message that wanted one fails.
+    let cut = message.flags.contains(MsgFlags::MSG_CTRUNC);
+    let before = fds.len();
     for message in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = message {
             fds.extend(raw.into_iter().map(sys::own));
         }
     }
+    // A peer that attaches more than there is room for loses the rest: the kernel closes
+    // them, and the message that wanted one fails.
+    if cut && fds.len() - before < MAX_FDS {
+        return Err(Errno::EMFILE.into());
+    }
     Ok(count)
 }
 
-/// Writes bytes and descriptors without waiting.
-pub(super) fn send(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+/// Writes bytes and descriptors without waiting. A short count is fine; the descriptors go with the
+/// first byte.
+///
+/// # Errors
+/// What sendmsg(2) says. No signal is raised.
+pub fn send(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &[][..] } else { &rights };
@@ -54,10 +64,6 @@ impl Transport for UnixStream {
         send(self, bytes, fds)
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        AsFd::as_fd(self)
-    }
-
     fn polls_writable(&self) -> bool {
         true
     }
@@ -69,7 +75,7 @@ mod sys {
     use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
     /// Owns a descriptor that `recvmsg` just created.
-    pub(super) fn own(fd: RawFd) -> OwnedFd {
+    pub(crate) fn own(fd: RawFd) -> OwnedFd {
         // SAFETY: SCM_RIGHTS installs a new descriptor for us; nothing else
         // knows its number.
         unsafe { OwnedFd::from_raw_fd(fd) }

@@ -1,8 +1,9 @@
 use std::io::{Read, Write};
-use std::os::fd::BorrowedFd;
-use std::time::Instant;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use calloop::EventLoop;
+use virtio_wl_bridge::unix;
 
 use super::*;
 
@@ -30,12 +31,14 @@ impl Transport for Stubborn {
         unix::send(&self.socket, bytes, fds)
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        AsFd::as_fd(&self.socket)
-    }
-
     fn polls_writable(&self) -> bool {
         false
+    }
+}
+
+impl AsFd for Stubborn {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -49,7 +52,7 @@ struct Setup {
 
 fn setup(refusals: u32) -> Setup {
     let (client, socket) = UnixStream::pair().unwrap();
-    let (link, display) = Link::new(Box::new(Stubborn { socket, refusals })).unwrap();
+    let (link, display) = LinkSource::new(Box::new(Stubborn { socket, refusals })).unwrap();
     let event_loop: EventLoop<'static, Vec<LinkState>> = EventLoop::try_new().unwrap();
     event_loop
         .handle()

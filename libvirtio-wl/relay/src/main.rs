@@ -1,0 +1,50 @@
+//! Entry point: arguments, logging, and the order of starting.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+use virtio_wl::{DeviceAddress, program};
+use virtio_wl_relay::args::Args;
+use virtio_wl_relay::display::Display;
+use virtio_wl_relay::{relay, sandbox};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    program::log("info");
+    program::exit_code(run(args))
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let device = DeviceAddress::from_env().context("device")?;
+    let display = Display::from_env(args.display)?;
+    raise_file_limit();
+    if args.no_sandbox {
+        tracing::warn!("running without sandbox");
+    } else {
+        sandbox::apply(&device).context("sandbox")?;
+    }
+    relay::run(&args.context, display, notify_ready)?;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn notify_ready() {
+    // A failure means that nobody waits for the word.
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        tracing::warn!(%error, "the service manager cannot be told of being ready");
+    }
+}
+
+/// Raises the soft limit of open files to the hard one: each connection takes two, what it brings
+/// to the compositor more, and the usual 1024 were few.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
