@@ -9,7 +9,7 @@ use guest_control::{Ended, Request};
 use nix::sys::signal::Signal;
 
 use super::guest::Guest;
-use crate::wait::Deadline;
+use crate::wait::{self, Deadline};
 
 /// A program to be run in a guest; see [`Vm::command`](super::Vm::command).
 #[derive(Debug)]
@@ -152,6 +152,18 @@ impl Program {
         });
         drop(guest);
         line.map_err(|error| error.context(self.story()))
+    }
+
+    /// The next line of its standard output, if one has come by now.
+    ///
+    /// # Errors
+    /// When the guest speaks nonsense.
+    pub fn waiting_line(&self) -> Result<Option<String>> {
+        let mut guest = self.guest.borrow_mut();
+        if wait::is_readable(guest.fd())? {
+            guest.take_waiting()?;
+        }
+        Ok(guest.program(self.id)?.line())
     }
 
     /// Gives it text on its standard input.

@@ -10,6 +10,10 @@ use integration_tests::wait::{self, Deadline};
 
 use crate::scene;
 
+mod typing;
+
+pub use typing::Typing;
+
 /// Pixels of a window's background that have to be seen: windows may lie over each other, in places
 /// of the compositor's choice.
 const ENOUGH: usize = 400;
@@ -23,14 +27,17 @@ const FOOT: [&str; 5] = [
     "--override=resize-delay-ms=0",
 ];
 
-/// A terminal with a background of its own (`rrggbb`) that runs `script`.
+/// A program that stays.
+pub const STAY: [&str; 3] = ["tail", "-f", "/dev/null"];
+
+/// A terminal with a background of its own (`rrggbb`) that runs `argv`.
 ///
 /// # Errors
 /// When the guest refuses.
-pub fn terminal(vm: &Vm, background: &str, script: &str) -> Result<Program> {
+pub fn terminal(vm: &Vm, background: &str, argv: &[&str]) -> Result<Program> {
     let colour = format!("--override=colors.background={background}");
-    let words = ["foot"].into_iter().chain(FOOT);
-    vm.run(words.chain([&*colour, "bash", "-c", script]))
+    let words = ["foot"].into_iter().chain(FOOT).chain([&*colour]);
+    vm.run(words.chain(argv.iter().copied()))
 }
 
 /// Ends a program as a fault of its own would.
@@ -46,8 +53,8 @@ pub fn crash(vm: &Vm, name: &str) -> Result<()> {
     vm.run(["sh", "-c", CRASH, "sh", name])?.success().map(drop)
 }
 
-/// Waits until all these backgrounds (`rrggbb`) are on the screen; the picture, which stays as
-/// `NAME.png` with others of the tests.
+/// Waits until all these backgrounds (`rrggbb`) are on the screen, and nothing changes any more; the
+/// picture, which is left as `NAME.png` with others of the tests.
 ///
 /// # Errors
 /// When one is not seen in time, with the place of the last picture.
@@ -56,10 +63,12 @@ pub fn wait_colours(vm: &Vm, name: &str, backgrounds: &[&str]) -> Result<Picture
         .iter()
         .map(|text| colour(text))
         .collect::<Result<_>>()?;
+    let mut last = None;
     wait_picture(vm, name, |picture| {
-        colours
-            .iter()
-            .all(|colour| picture.count(*colour) >= ENOUGH)
+        let seen = |colour: &Rgb| picture.count(*colour) >= ENOUGH;
+        let settled = last.as_ref() == Some(picture);
+        last = Some(picture.clone());
+        settled && colours.iter().all(seen)
     })
 }
 

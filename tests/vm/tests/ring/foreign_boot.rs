@@ -7,6 +7,8 @@ use vm_tests::foreign;
 
 /// A background that nothing else on a screen has.
 const COLOUR: &str = "4060a0";
+/// Another one.
+const OTHER: &str = "604020";
 
 fn boot(compositor: &str) -> Result<Option<Vm>> {
     let Some(assets) = Assets::for_test(&[Image::Desktop])? else {
@@ -22,9 +24,13 @@ fn shows_a_local_client_before_and_after_a_crash(compositor: &str) -> Result<()>
     let Some(vm) = boot(compositor)? else {
         return Ok(());
     };
-    let terminal = foreign::terminal(&vm, COLOUR, "exec tail -f /dev/null")?;
+    let terminal = foreign::terminal(&vm, COLOUR, &foreign::STAY)?;
     let seen = foreign::wait_colours(&vm, &format!("{compositor}-local"), &[COLOUR]);
     seen.with_context(|| terminal.story())?;
+    let typing = foreign::Typing::start(&vm, &vm, OTHER)?;
+    typing.type_text(&vm, "Hello, World! 42 (a/b)")?;
+    foreign::wait_colours(&vm, &format!("{compositor}-typed"), &[OTHER])?;
+    typing.stop()?;
 
     let (ready, ends) = (vm.ready_count(), vm.service_end_count());
     foreign::crash(&vm, compositor)?;
@@ -35,7 +41,7 @@ fn shows_a_local_client_before_and_after_a_crash(compositor: &str) -> Result<()>
         "a terminal without its compositor: {ended:?}"
     );
     vm.wait_ready_again(ready)?;
-    let terminal = foreign::terminal(&vm, COLOUR, "exec tail -f /dev/null")?;
+    let terminal = foreign::terminal(&vm, COLOUR, &foreign::STAY)?;
     let seen = foreign::wait_colours(&vm, &format!("{compositor}-again"), &[COLOUR]);
     seen.with_context(|| terminal.story())?;
     vm.stop()
