@@ -48,6 +48,14 @@ impl Channel {
     }
 }
 
+/// Has every thread that this library starts from now on call `hook` first.
+///
+/// For a layer that stands between the program and its C library: what these threads call, they may
+/// call while they hold what the layer would want to look at. Only the first hook counts.
+pub fn at_thread_start(hook: fn()) {
+    crate::dispatcher::at_thread_start(hook);
+}
+
 impl Device {
     /// As [`Channel::send`], on a VFD of this device whose kind the caller knows (see
     /// [`identify`](Self::identify)).

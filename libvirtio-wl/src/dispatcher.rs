@@ -3,7 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     thread,
 };
 
@@ -66,12 +66,26 @@ fn run(driver: &Weak<dyn Driver>, events: &OwnedFd, stopped: &OwnedFd) {
     }
 }
 
+/// What each thread of this library does first.
+static AT_START: OnceLock<fn()> = OnceLock::new();
+
+/// See [`crate::bare::at_thread_start`].
+pub(crate) fn at_thread_start(hook: fn()) {
+    // The first one stays: it is the layer's that was there first.
+    let _ = AT_START.set(hook);
+}
+
 /// Starts a detached thread that receives no signals: they are the program's.
 pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let everything = SigSet::all();
     // A thread inherits the mask, so that there is no moment at which it could be chosen.
     let old = everything.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)?;
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(|| {
+        if let Some(hook) = AT_START.get() {
+            hook();
+        }
+        body();
+    });
     old.thread_set_mask()?;
     spawned.map(drop)
 }

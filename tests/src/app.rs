@@ -18,7 +18,7 @@ const DESKTOP_VARIABLES: [&str; 4] = [
 
 /// The environment of a program in a VM: no desktop but the one given, its own runtime directory
 /// and home, a fixed locale.
-fn guest_environment(command: Command, runtime_dir: &Path) -> Command {
+pub(crate) fn guest_environment(command: Command, runtime_dir: &Path) -> Command {
     DESKTOP_VARIABLES
         .iter()
         .fold(command, |command, name| command.env_remove(name))

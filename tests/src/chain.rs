@@ -102,6 +102,21 @@ impl ChainBuilder {
     /// # Errors
     /// When a part is missing or does not get ready; with the end of its log.
     pub fn start_with(self, mut progress: impl FnMut(&str)) -> Result<Chain> {
+        let mut chain = self.start_host_with(&mut progress)?;
+        chain.start_compositor()?;
+        progress("compositor is ready");
+        Ok(chain)
+    }
+
+    /// Starts everything but the compositor, silently: another one takes its place.
+    ///
+    /// # Errors
+    /// As for [`Self::start_with`].
+    pub fn start_host(self) -> Result<Chain> {
+        self.start_host_with(&mut |_| ())
+    }
+
+    fn start_host_with(self, progress: &mut impl FnMut(&str)) -> Result<Chain> {
         let mut chain = self.prepare()?;
         chain.start_memory_server()?;
         progress("memory server is ready");
@@ -116,8 +131,6 @@ impl ChainBuilder {
         progress("device of the compositor VM is ready");
         chain.start_accept_proxy()?;
         progress("accept proxy is ready");
-        chain.start_compositor()?;
-        progress("compositor is ready");
         Ok(chain)
     }
 

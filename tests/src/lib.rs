@@ -15,6 +15,7 @@
 //! | [`foot`] | the terminal that the picture tests use, with all that varies fixed |
 //! | [`app`] | programs in an app VM, under `sommelier` |
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
+//! | [`preload`] | servers that know nothing of virtio_wl, in the compositor's place |
 //! | [`picture`] | PNG pictures: read, compare, difference picture |
 //! | [`leak`] | descriptors, child processes and files left behind |
 //! | [`screen`] | a screen that gives pictures, embedded or of a VM |
@@ -36,6 +37,7 @@ pub mod foot;
 pub mod leak;
 pub mod notify;
 pub mod picture;
+pub mod preload;
 pub mod process;
 pub mod scm;
 pub mod screen;

@@ -50,8 +50,9 @@ pub(crate) const PROGRAMS: &[Package] = &[
 ];
 
 /// What the tests need besides: a clipboard, a C++ compiler for libFuzzer and the C header, valgrind
-/// for the C library. AddressSanitizer comes with gcc.
+/// for the C library, a server in C. AddressSanitizer comes with gcc.
 pub(crate) const TESTS: &[Package] = &[
+    package("libwayland-dev", &["/usr/include/wayland-server.h"]),
     package("wl-clipboard", &["/usr/bin/wl-copy"]),
     package("g++", &["/usr/bin/c++"]),
     package("valgrind", &["/usr/bin/valgrind"]),

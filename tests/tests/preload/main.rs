@@ -1,0 +1,11 @@
+//! Servers on libwayland-server behind `libvirtio_wl_preload.so.1`, with raw clients of other VMs.
+
+mod server;
+mod wire;
+
+mod connections;
+mod deaths;
+mod descriptors;
+mod limits;
+mod pools;
+mod symbols;
