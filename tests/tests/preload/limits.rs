@@ -9,26 +9,36 @@ use crate::wire::Client;
 /// What the library says when it has to put a connection off.
 const SHORTAGE: &str = "cannot accept a connection now";
 
+/// Clients that connect at once, fewer than the host lets wait.
+const BATCH: usize = 100;
+
 /// Connects until connections are no longer served, and lets half of them go: then others must be.
 fn exhaust(mut server: Server, most: usize) -> Result<()> {
     let mut served = Vec::new();
     let mut left_over = Vec::new();
     while left_over.is_empty() {
         ensure!(served.len() < most, "{most} clients were served");
-        let mut client = Client::connect(&server.vm_socket())?;
-        client.greet()?;
-        let answered = wait::until("an answer or a shortage", Deadline::step(), || {
-            if client.has_news()? {
-                return Ok(Some(true));
-            }
+        let mut batch = Vec::new();
+        for _ in 0..BATCH {
+            let mut client = Client::connect(&server.vm_socket())?;
+            client.greet()?;
+            batch.push(client);
+        }
+        wait::until("answers or a shortage", Deadline::step(), || {
             let short = server.process().log_text().contains(SHORTAGE);
-            Ok(short.then_some(false))
+            let answered = batch
+                .iter()
+                .map(Client::has_news)
+                .collect::<Result<Vec<_>>>()?;
+            Ok((short || answered.into_iter().all(|answered| answered)).then_some(()))
         })?;
-        // libwayland closes a connection for which it has no second descriptor.
-        if answered && client.meet().is_ok() {
-            served.push(client);
-        } else {
-            left_over.push(client);
+        for mut client in batch {
+            // libwayland closes a connection for which it has no second descriptor.
+            if client.has_news()? && client.meet().is_ok() {
+                served.push(client);
+            } else {
+                left_over.push(client);
+            }
         }
     }
     // Those that are there are served still.
