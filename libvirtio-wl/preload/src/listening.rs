@@ -182,9 +182,6 @@ impl Listening {
         if flags & SOCK_CLOEXEC == 0 {
             fcntl(&connection, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
-        if flags & SOCK_NONBLOCK != 0 {
-            virtio_wl_posix::set_nonblocking(connection.as_fd(), true)?;
-        }
         if !addr.is_null() {
             // SAFETY: as the caller's.
             unsafe { store_unnamed(addr, len) }?;

@@ -29,6 +29,12 @@ const RETRY: Duration = Duration::from_millis(50);
 /// See [`RETRY`].
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// How connections are accepted. Servers on libwayland never wait in a call, and whether others would
+/// cannot be seen: they say so with fcntl(2).
+const ACCEPT: AcceptFlags = AcceptFlags::CLOEXEC
+    .union(AcceptFlags::NONBLOCK)
+    .union(AcceptFlags::DONTWAIT);
+
 /// Starts the thread. It receives no signals: they are the server's.
 pub(super) fn spawn(context: String, listening: Arc<Listening>) -> io::Result<()> {
     virtio_wl::bare::at_thread_start(boundary::stay_inside);
@@ -94,10 +100,7 @@ fn serve(context: &str, listening: &Listening, retry: &mut Retry) -> Result<Infa
         if !mem::take(&mut put_off) {
             wait_readable(listener.as_fd())?;
         }
-        match virtio_wl_posix::accept(
-            listener.as_fd(),
-            AcceptFlags::CLOEXEC | AcceptFlags::DONTWAIT,
-        ) {
+        match virtio_wl_posix::accept(listener.as_fd(), ACCEPT) {
             Ok((connection, peer)) => {
                 tracing::debug!(vm = %peer.vm_name, "connection");
                 listening.push(connection)?;
