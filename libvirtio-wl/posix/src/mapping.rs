@@ -1,9 +1,12 @@
 //! Mappings of memory VFDs, for programs that resize them.
 //!
 //! libwayland maps a pool, closes its descriptor at once, and grows the mapping with mremap(2) later.
-//! The kernel refuses to grow mappings of device memory (`EFAULT`), so for each mapping of a VFD of the
-//! guest kernel's driver the descriptor is kept, and the mapping is made anew. With the embedded driver
-//! memory is an ordinary file, and there is nothing to remember.
+//! So the descriptor is kept for each mapping of a VFD, for two reasons:
+//!
+//! * The kernel refuses to grow mappings of device memory (`EFAULT`). The mapping is made anew.
+//! * With the embedded driver memory is an ordinary file, whose mappings grow beyond its end. libwayland
+//!   believes that memory which cannot shrink, as such memory cannot, never raises `SIGBUS`, and
+//!   does not look again when a pool grows. So no mapping becomes longer than its memory.
 //!
 //! All calls go to the kernel directly: the functions of libc of these names may be the callers.
 #![allow(unsafe_code)]
@@ -11,13 +14,13 @@
 use std::{
     ffi::{c_int, c_void},
     io,
-    os::fd::{AsFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::Arc,
 };
 
 use libc::off_t;
 use nix::errno::Errno;
-use virtio_wl::{Device, Vfd, VfdKind, bare::is_kernel_vfd, limits::PAGE_SIZE};
+use virtio_wl::{Device, Vfd, VfdKind, limits::PAGE_SIZE};
 
 use crate::resolve::{borrow, identify};
 
@@ -62,13 +65,12 @@ pub unsafe fn mmap(
     Ok(mapped)
 }
 
-/// Remembers what was mapped by others, if that is needed for [`mremap`]. Does nothing for what is no
-/// VFD of the guest kernel's driver.
+/// Remembers what was mapped by others, for [`mremap`]. Does nothing for what is no VFD.
 pub fn record(addr: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: RawFd, offset: off_t) {
     let Ok(number) = borrow(fd) else {
         return;
     };
-    if !is_kernel_vfd(number).unwrap_or(false) {
+    if !matches!(identify(number), Ok(Some((_, VfdKind::Memory { .. })))) {
         return;
     }
     match number.try_clone_to_owned() {
@@ -110,10 +112,16 @@ pub unsafe fn mremap(
         return unsafe { sys::mremap(old, old_len, new_len, flags, new_addr) };
     }
     let mut ranges = ranges::lock();
+    if let Some(mapped) = ranges.get(old.addr(), whole_pages(old_len))
+        && new_len > old_len
+        && let Some((device, fd, size)) = memory_of(mapped.fd.as_fd())?
+    {
+        check_range(&device, fd, size, new_len, mapped.offset)?;
+    }
     // SAFETY: by contract.
     match unsafe { sys::mremap(old, old_len, new_len, flags, new_addr) } {
         Ok(new) => {
-            ranges.moved(old.addr(), old_len, new.addr(), new_len);
+            ranges.moved(old.addr(), old_len, new.addr(), whole_pages(new_len));
             Ok(new)
         }
         Err(error) if error.raw_os_error() == Some(libc::EFAULT) => {
@@ -167,9 +175,7 @@ unsafe fn map_anew(
     if flags & !(libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let fd = mapped.fd.as_fd();
-    let (device, fd, size) = memory_of(fd)?.ok_or(Errno::EFAULT)?;
-    check_range(&device, fd, size, new_len, mapped.offset)?;
+    let fd = mapped.fd.as_raw_fd();
     let (place, fixed) = if flags & libc::MREMAP_FIXED == 0 {
         (std::ptr::null_mut(), 0)
     } else {
@@ -182,7 +188,7 @@ unsafe fn map_anew(
             new_len,
             mapped.prot,
             mapped.flags | fixed,
-            std::os::fd::AsRawFd::as_raw_fd(&fd),
+            fd,
             mapped.offset,
         )
     }?;

@@ -13,7 +13,7 @@
 //! | `real` | the functions of libc behind them | nothing |
 //! | `boundary` | panics, errno, and calls of our own | nothing |
 //! | `options` | what getsockopt(2) says of a connection | nothing |
-//! | `mappings` | mappings that grow though the kernel cannot | `real` |
+//! | `presence` | whether there can be VFDs at all | nothing |
 //! | `listening` | listeners that are epoll sets | `real` |
 //! | `takeover` | a listening socket becoming one; the thread that fills it | `listening` |
 //!
@@ -22,7 +22,8 @@
 mod boundary;
 mod entry;
 mod listening;
-mod mappings;
 mod options;
+mod presence;
+
 mod real;
 mod takeover;

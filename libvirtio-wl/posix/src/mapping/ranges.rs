@@ -101,13 +101,12 @@ impl Ranges {
         }
     }
 
-    /// The kernel has moved or shortened a mapping by itself. It makes none of a VFD larger, so one
-    /// that is was none.
+    /// The kernel has moved a mapping, or made it shorter or longer, by itself.
     pub(super) fn moved(&mut self, old: usize, old_len: usize, new: usize, new_len: usize) {
         let mapped = self.by_start.get(&old).cloned();
         self.remove(old, old_len);
         self.remove(new, new_len);
-        if let Some(mapped) = mapped.filter(|mapped| new_len <= mapped.len) {
+        if let Some(mapped) = mapped {
             let len = new_len;
             self.by_start.insert(new, Mapped { len, ..mapped });
         }

@@ -16,7 +16,7 @@ use libc::{
 };
 use virtio_wl::VfdKind;
 
-use crate::{boundary, listening, mappings, real};
+use crate::{boundary, listening, presence, real};
 
 /// Rights that sockets and VFDs have: their owner's.
 const OWNERS: u32 = 0o600;
@@ -201,7 +201,7 @@ fn nature(fd: c_int) -> Option<Nature> {
         });
     }
     // VFDs of the embedded driver are files with a type.
-    if !mappings::watching() {
+    if !presence::device_is_open() {
         return None;
     }
     let (kind, size) = match virtio_wl_posix::kind(fd).ok()?? {

@@ -1,26 +1,19 @@
 //! Mapping memory.
 //!
-//! Signal handlers call these, so that anonymous memory goes straight through: two comparisons, no
-//! lock, no allocation.
+//! Signal handlers call these, libwayland's of `SIGBUS` for one, so that anonymous memory goes straight
+//! through: two comparisons, no lock, no allocation. What is mapped of VFDs is remembered, as it may
+//! have to grow; see `virtio_wl_posix::mremap`.
 #![allow(unsafe_code)]
 
 use std::{
     ffi::{c_int, c_void},
     io,
-    os::fd::BorrowedFd,
-    sync::Arc,
 };
 
-use libc::{EFAULT, MAP_ANONYMOUS, MAP_FAILED, MREMAP_MAYMOVE, off_t, off64_t, size_t};
+use libc::{MAP_ANONYMOUS, MAP_FAILED, off_t, off64_t, size_t};
 use nix::errno::Errno;
-use virtio_wl::VfdKind;
 
-use crate::{
-    boundary,
-    listening::duplicate,
-    mappings::{self, Mapped},
-    real,
-};
+use crate::{boundary, presence, real};
 
 /// # Safety
 ///
@@ -34,12 +27,10 @@ unsafe extern "C" fn mmap(
     fd: c_int,
     offset: off_t,
 ) -> *mut c_void {
-    if is_plain(flags, fd) {
-        // SAFETY: as the caller's.
-        return unsafe { real::mmap(addr, len, prot, flags, fd, offset) };
-    }
     // SAFETY: as the caller's.
-    unsafe { map(addr, len, prot, flags, fd, offset) }
+    let place = unsafe { real::mmap(addr, len, prot, flags, fd, offset) };
+    remember(place, len, prot, flags, fd, offset);
+    place
 }
 
 /// # Safety
@@ -54,12 +45,10 @@ unsafe extern "C" fn mmap64(
     fd: c_int,
     offset: off64_t,
 ) -> *mut c_void {
-    if is_plain(flags, fd) {
-        // SAFETY: as the caller's.
-        return unsafe { real::mmap64(addr, len, prot, flags, fd, offset) };
-    }
     // SAFETY: as the caller's.
-    unsafe { map(addr, len, prot, flags, fd, offset) }
+    let place = unsafe { real::mmap64(addr, len, prot, flags, fd, offset) };
+    remember(place, len, prot, flags, fd, offset);
+    place
 }
 
 /// In C it is variadic: `new_addr` is there only with some flags. Passed on as a fixed argument, it is
@@ -77,37 +66,10 @@ unsafe extern "C" fn mremap(
     new_addr: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: as the caller's.
-    let kernel = || unsafe { real::mremap(addr, old, new, flags, new_addr) };
-    if !mappings::any() {
-        return kernel();
-    }
-    let before = Errno::last_raw();
-    let start = addr.expose_provenance();
-    let moved = boundary::enter(|| {
-        Ok(mappings::change(|table| {
-            if new > old && !table.may_grow(start, new) {
-                Errno::EFAULT.set();
-                return MAP_FAILED;
-            }
-            let place = kernel();
-            if place != MAP_FAILED {
-                table.moved((start, old), (place.expose_provenance(), new));
-                return place;
-            }
-            let refused = Errno::last_raw();
-            if refused == EFAULT
-                && flags == MREMAP_MAYMOVE
-                && new > old
-                && let Some(place) = table.grow(start, old, new)
-            {
-                Errno::set_raw(before);
-                return place;
-            }
-            Errno::set_raw(refused);
-            MAP_FAILED
-        }))
-    });
-    finish(moved, kernel, MAP_FAILED)
+    let ours = || unsafe { virtio_wl_posix::mremap(addr, old, new, flags, new_addr) };
+    // SAFETY: as the caller's.
+    let libcs = || unsafe { real::mremap(addr, old, new, flags, new_addr) };
+    either(ours, libcs, MAP_FAILED)
 }
 
 /// # Safety
@@ -116,81 +78,43 @@ unsafe extern "C" fn mremap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn munmap(addr: *mut c_void, len: size_t) -> c_int {
     // SAFETY: as the caller's.
-    let kernel = || unsafe { real::munmap(addr, len) };
-    if !mappings::any() {
-        return kernel();
-    }
-    let unmapped = boundary::enter(|| {
-        Ok(mappings::change(|table| {
-            let result = kernel();
-            if result == 0 {
-                table.remove(addr.expose_provenance(), len);
-            }
-            result
-        }))
-    });
-    finish(unmapped, kernel, -1)
+    let ours = || unsafe { virtio_wl_posix::munmap(addr, len) }.map(|()| 0);
+    // SAFETY: as the caller's.
+    let libcs = || unsafe { real::munmap(addr, len) };
+    either(ours, libcs, -1)
 }
 
-/// Whether a mapping cannot be of memory of another VM.
+/// Keeps what is needed for a mapping of a VFD to grow.
 #[inline]
-fn is_plain(flags: c_int, fd: c_int) -> bool {
-    fd < 0 || flags & MAP_ANONYMOUS != 0 || !mappings::watching()
-}
-
-#[cold]
-unsafe fn map(
-    addr: *mut c_void,
+fn remember(
+    place: *mut c_void,
     len: size_t,
     prot: c_int,
     flags: c_int,
     fd: c_int,
     offset: off64_t,
-) -> *mut c_void {
-    // SAFETY: as the caller's.
-    let kernel = || unsafe { real::mmap64(addr, len, prot, flags, fd, offset) };
-    let mapped = boundary::enter(|| {
-        let memory = memory_of(fd)?;
-        Ok(mappings::change(|table| {
-            let place = kernel();
-            if place == MAP_FAILED {
-                return place;
-            }
-            let start = place.expose_provenance();
-            table.remove(start, len);
-            if let Some(memory) = memory {
-                table.insert(Mapped {
-                    start,
-                    len,
-                    prot,
-                    flags,
-                    offset,
-                    memory,
-                });
-            }
-            place
-        }))
-    });
-    finish(mapped, kernel, MAP_FAILED)
+) {
+    let may_be_vfd = fd >= 0 && flags & MAP_ANONYMOUS == 0;
+    if may_be_vfd && presence::device_is_open() && place != MAP_FAILED {
+        boundary::besides(|| virtio_wl_posix::record(place, len, prot, flags, fd, offset));
+    }
 }
 
-/// A duplicate of `fd` if it is memory of another VM.
-///
-/// Without one the mapping is made all the same, and will not grow.
-fn memory_of(fd: c_int) -> io::Result<Option<Arc<std::os::fd::OwnedFd>>> {
-    // SAFETY: not negative, and open a moment ago; the caller closes it no earlier than after the call.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    Ok(match virtio_wl_posix::kind(fd) {
-        Ok(Some(VfdKind::Memory { .. })) => duplicate(fd).ok().map(Arc::new),
-        _ => None,
-    })
-}
-
-/// What became of a call, which the kernel alone answers when it is one of our own.
-fn finish<T>(result: Option<io::Result<T>>, kernel: impl FnOnce() -> T, failed: T) -> T {
+/// Once there can be mappings of VFDs, does `ours`; `libcs` until then, and for calls from inside of this
+/// library, signal handlers that have interrupted it among them.
+fn either<T>(ours: impl FnOnce() -> io::Result<T>, libcs: impl FnOnce() -> T, failed: T) -> T {
+    let before = Errno::last_raw();
+    let result = if presence::device_is_open() {
+        boundary::enter(ours)
+    } else {
+        None
+    };
     match result {
-        None => kernel(),
-        Some(Ok(result)) => result,
+        None => libcs(),
+        Some(Ok(result)) => {
+            Errno::set_raw(before);
+            result
+        }
         Some(Err(error)) => {
             Errno::set_raw(virtio_wl_posix::errno(&error));
             failed

@@ -19,7 +19,7 @@ use nix::{
 };
 use virtio_wl_posix::AcceptFlags;
 
-use crate::{boundary, listening::Listening, mappings};
+use crate::{boundary, listening::Listening, presence};
 
 /// How soon to try again what has failed for want of something, or as the other side was not there:
 /// soon enough for a user who starts both, seldom enough to cost nothing. Twice as late each time, up
@@ -92,7 +92,7 @@ fn serve(context: &str, listening: &Listening, retry: &mut Retry) -> Result<Infa
         virtio_wl_posix::reopen()?;
     }
     let listener = virtio_wl_posix::listen(context)?;
-    mappings::watch();
+    presence::begin();
     tracing::debug!(context, "listening");
     let mut put_off = false;
     loop {
