@@ -1,4 +1,8 @@
 //! `virtio-wl-relay` between app VMs and compositors that know nothing of virtio_wl.
 
+mod clipboard;
+mod hostile;
+mod restarts;
 mod setup;
 mod weston;
+mod windows;
