@@ -108,7 +108,7 @@ extern "C" {
  * - EMFILE: too many descriptors are open in this process;
  * - ENODEV: the host has no such context, or nobody listens behind it; or the device is gone, or
  *   this process was forked from the one that opened an embedded device;
- * - ENOENT, EACCES, ECONNREFUSED and others of open(2) or connect(2): the device cannot be opened;
+ * - ENOENT, ECONNREFUSED and others of open(2) or connect(2): the device cannot be opened;
  * - ENOSPC: too many VFDs are open in this virtual machine.
  */
 int virtio_wl_connect(const char *name);
@@ -122,7 +122,8 @@ int virtio_wl_connect(const char *name);
  * open in a virtual machine: each connection is announced to one of them.
  *
  * Returns a listener: a descriptor, close-on-exec and in blocking mode, that the caller closes. It
- * is readable while connections wait. On failure -1, and errno is one of virtio_wl_connect().
+ * is readable while connections wait. On failure -1, and errno is one of virtio_wl_connect(): EFAULT,
+ * EINVAL, EMFILE, ENODEV, ENOENT, ENOSPC among them.
  */
 int virtio_wl_listen(const char *name);
 
@@ -138,7 +139,7 @@ int virtio_wl_listen(const char *name);
  * flags: 0, or any of SOCK_CLOEXEC and SOCK_NONBLOCK.
  *
  * Takes exactly one connection and waits for one when there is none, unless the listener is in
- * non-blocking mode. Connections that have gone meanwhile are passed over.
+ * non-blocking mode (virtio_wl_set_nonblock()). Connections that have gone meanwhile are passed over.
  *
  * Returns a connection that the caller closes. On failure -1, and errno is
  * - EAGAIN: no connection waits and the listener is in non-blocking mode;
@@ -188,8 +189,8 @@ const char *virtio_wl_error_detail(void);
  * - EFBIG: size is too large, or larger than the host allows at once;
  * - EINVAL: name is too long, or another seal is asked for;
  * - EMFILE: too many descriptors are open in this process;
- * - ENODEV: there is no device, or it is gone, or this process was forked from the one that opened
- *   an embedded device;
+ * - ENODEV: the device is gone, or this process was forked from the one that opened an embedded device;
+ * - ENOENT and others of virtio_wl_connect(): the device cannot be opened;
  * - ENOMEM: more than the host allows or has, or the device's region of shared memory is full; with an
  *   embedded device also for too many descriptors;
  * - ENOSPC: too many VFDs are open in this virtual machine.
@@ -268,36 +269,36 @@ ssize_t virtio_wl_send(int fd, const void *data, size_t len, int flags);
  *
  * fd: a connection, or the writing end of a pipe.
  *
- * msg: the buffers, and control data of SCM_RIGHTS messages with at most 28 descriptors together.
- * They are borrowed: the caller closes its own at any time after the call. msg_name must be NULL or
- * msg_namelen 0. A descriptor may be
+ * msg: the buffers, at most 1024, and control data of SCM_RIGHTS messages with at most 28 descriptors
+ * together. They are borrowed: the caller closes its own at any time after the call. msg_name must be
+ * NULL or msg_namelen 0. A descriptor may be
  * - a VFD, which goes as it is;
  * - ordinary memory (a regular file, memfd or shared memory object), whose content goes, as it is
  *   now, as fresh shared memory of whole pages;
  * - an ordinary pipe: the receiver gets a pipe whose bytes this process carries over in the
  *   background until either end closes.
  *
- * flags: 0, or any of MSG_DONTWAIT and MSG_NOSIGNAL. SIGPIPE is never raised.
+ * flags: 0, or any of MSG_DONTWAIT and MSG_NOSIGNAL; others are ignored but for MSG_OOB. SIGPIPE is
+ * never raised.
  *
  * Waits for room when there is none, unless MSG_DONTWAIT is set or fd is in non-blocking mode.
  *
- * Returns the number of bytes sent, which may be less than given, as with every stream in
- * non-blocking mode. All descriptors go with the first of them. On failure -1, nothing has been sent,
- * and errno is
+ * Returns the number of bytes sent: all of them, or what there was room for without waiting. All
+ * descriptors go with the first of them. On failure -1, nothing has been sent, and errno is
  * - EAGAIN: it would have to wait;
- * - EBADF: fd, or a descriptor to be sent, is not open;
+ * - EBADF: fd, or a descriptor to be sent, is not open; or fd is the reading end of a pipe;
  * - EDQUOT, EFBIG, ENOMEM, ENOSPC: as of virtio_wl_memfd_create(), for memory to be sent;
  * - EFAULT: msg, or one of the pointers in it whose length is not 0, is NULL;
- * - EINVAL: malformed control data; more than 28 descriptors; descriptors without a byte, or on a
- *   pipe; or one of a kind that cannot be sent;
+ * - EINVAL: malformed control data, or of another type; more than 28 descriptors; descriptors without
+ *   a byte, or on a pipe; or one of a kind that cannot be sent;
  * - EISCONN: an address is given;
  * - EMFILE: too many descriptors are open in this process, or too many ordinary pipes are carried;
  * - EMSGSIZE: more than 1024 buffers;
  * - ENODEV: this process was forked from the one that opened an embedded device;
- * - ENOTSOCK: fd is no VFD;
- * - EOPNOTSUPP: another flag is set, or the VFD cannot be sent to: memory, a listener, the reading
- *   end of a pipe;
- * - EPIPE: the peer is gone.
+ * - ENOTCONN: fd is a listener;
+ * - ENOTSOCK: fd is no VFD, or memory;
+ * - EOPNOTSUPP: MSG_OOB is set;
+ * - EPIPE: the peer, or the device, is gone.
  */
 ssize_t virtio_wl_sendmsg(int fd, const struct msghdr *msg, int flags);
 
@@ -321,26 +322,26 @@ ssize_t virtio_wl_recv(int fd, void *data, size_t len, int flags);
  *
  * fd: a connection, or the reading end of a pipe.
  *
- * msg: the buffers, and room for control data. After a success msg_controllen says how much of it
- * was used, by at most one SCM_RIGHTS message with at most 253 descriptors, which the caller closes;
- * msg_flags has MSG_CTRUNC when there was not room for all: the others are closed. msg_namelen becomes
- * 0. Received descriptors are VFDs: memory to be mapped with virtio_wl_mmap(), connections, and ends of
- * pipes to be read and written with virtio_wl_recv() and virtio_wl_send().
+ * msg: the buffers, at most 1024, and room for control data. After a success msg_controllen says how
+ * much of it was used, by at most one SCM_RIGHTS message, whose descriptors the caller closes; msg_flags
+ * has MSG_CTRUNC when there was not room for all: the others are closed. msg_namelen becomes 0.
+ * Received descriptors are VFDs: memory to be mapped with virtio_wl_mmap(), connections, and ends of
+ * pipes to be used with virtio_wl_recv() and virtio_wl_send().
  *
- * flags: 0, or any of MSG_DONTWAIT, MSG_CMSG_CLOEXEC, MSG_WAITALL and MSG_NOSIGNAL.
+ * flags: 0, or any of MSG_DONTWAIT, MSG_CMSG_CLOEXEC and MSG_WAITALL.
  *
  * Waits for a byte when there is none, unless MSG_DONTWAIT is set or fd is in non-blocking mode.
  * Descriptors come with the byte they were sent with or an earlier one, never with a later one.
  *
  * Returns the number of bytes received, 0 at the end of the stream. On failure -1, and errno is
  * - EAGAIN: nothing is there, and it would have to wait;
- * - EBADF: fd is not open;
+ * - EBADF: fd is not open, or is the writing end of a pipe;
  * - EFAULT: msg, or one of the pointers in it whose length is not 0, is NULL;
+ * - EINVAL: fd is a listener;
  * - EMSGSIZE: more than 1024 buffers;
  * - ENODEV: this process was forked from the one that opened an embedded device;
- * - ENOTSOCK: fd is no VFD;
- * - EOPNOTSUPP: another flag is set, MSG_PEEK for example, or the VFD cannot be received from:
- *   memory, a listener, the writing end of a pipe.
+ * - ENOTSOCK: fd is no VFD, or memory;
+ * - EOPNOTSUPP: MSG_PEEK, MSG_OOB, MSG_ERRQUEUE or MSG_TRUNC is set.
  */
 ssize_t virtio_wl_recvmsg(int fd, struct msghdr *msg, int flags);
 
@@ -379,8 +380,8 @@ int virtio_wl_accept_peer(int fd, struct virtio_wl_peer *peer);
  * Returns a descriptor that the caller closes. On failure -1, and errno is
  * - EINVAL: access or flags is none of the above;
  * - EMFILE: too many descriptors are open in this process;
- * - ENODEV: there is no device, or it is gone, or this process was forked from the one that opened
- *   an embedded device;
+ * - ENODEV: the device is gone, or this process was forked from the one that opened an embedded device;
+ * - ENOENT and others of virtio_wl_connect(): the device cannot be opened;
  * - ENOSPC: too many VFDs are open in this virtual machine.
  */
 int virtio_wl_pipe2(int access, int flags);

@@ -28,7 +28,7 @@ use crate::{
 /// - EMFILE: too many descriptors are open in this process;
 /// - ENODEV: the host has no such context, or nobody listens behind it; or the device is gone, or
 ///   this process was forked from the one that opened an embedded device;
-/// - ENOENT, EACCES, ECONNREFUSED and others of open(2) or connect(2): the device cannot be opened;
+/// - ENOENT, ECONNREFUSED and others of open(2) or connect(2): the device cannot be opened;
 /// - ENOSPC: too many VFDs are open in this virtual machine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_wl_connect(name: *const c_char) -> c_int {
@@ -47,7 +47,8 @@ pub unsafe extern "C" fn virtio_wl_connect(name: *const c_char) -> c_int {
 /// open in a virtual machine: each connection is announced to one of them.
 ///
 /// Returns a listener: a descriptor, close-on-exec and in blocking mode, that the caller closes. It
-/// is readable while connections wait. On failure -1, and errno is one of virtio_wl_connect().
+/// is readable while connections wait. On failure -1, and errno is one of virtio_wl_connect(): EFAULT,
+/// EINVAL, EMFILE, ENODEV, ENOENT, ENOSPC among them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_wl_listen(name: *const c_char) -> c_int {
     entry(|| {
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn virtio_wl_listen(name: *const c_char) -> c_int {
 /// flags: 0, or any of SOCK_CLOEXEC and SOCK_NONBLOCK.
 ///
 /// Takes exactly one connection and waits for one when there is none, unless the listener is in
-/// non-blocking mode. Connections that have gone meanwhile are passed over.
+/// non-blocking mode (virtio_wl_set_nonblock()). Connections that have gone meanwhile are passed over.
 ///
 /// Returns a connection that the caller closes. On failure -1, and errno is
 /// - EAGAIN: no connection waits and the listener is in non-blocking mode;

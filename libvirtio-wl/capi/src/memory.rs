@@ -38,8 +38,8 @@ const SEALS: c_int = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL
 /// - EFBIG: size is too large, or larger than the host allows at once;
 /// - EINVAL: name is too long, or another seal is asked for;
 /// - EMFILE: too many descriptors are open in this process;
-/// - ENODEV: there is no device, or it is gone, or this process was forked from the one that opened
-///   an embedded device;
+/// - ENODEV: the device is gone, or this process was forked from the one that opened an embedded device;
+/// - ENOENT and others of virtio_wl_connect(): the device cannot be opened;
 /// - ENOMEM: more than the host allows or has, or the device's region of shared memory is full; with an
 ///   embedded device also for too many descriptors;
 /// - ENOSPC: too many VFDs are open in this virtual machine.

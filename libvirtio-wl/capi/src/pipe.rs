@@ -25,8 +25,8 @@ use crate::{entry::entry, failure::Failure, vfd::give};
 /// Returns a descriptor that the caller closes. On failure -1, and errno is
 /// - EINVAL: access or flags is none of the above;
 /// - EMFILE: too many descriptors are open in this process;
-/// - ENODEV: there is no device, or it is gone, or this process was forked from the one that opened
-///   an embedded device;
+/// - ENODEV: the device is gone, or this process was forked from the one that opened an embedded device;
+/// - ENOENT and others of virtio_wl_connect(): the device cannot be opened;
 /// - ENOSPC: too many VFDs are open in this virtual machine.
 #[unsafe(no_mangle)]
 pub extern "C" fn virtio_wl_pipe2(access: c_int, flags: c_int) -> c_int {

@@ -175,7 +175,7 @@ pub fn allocate(size: u64) -> Result<OwnedFd> {
 ///
 /// * `EAGAIN`, `EBADF`, `EINVAL`, `EFAULT` (for NULL; other invalid addresses end the process), `EISCONN`
 ///   (with an address), `EMSGSIZE` (more than 1024 buffers), `EPIPE`: as there.
-/// * `ENOTSOCK`: no VFD, or one of memory.
+/// * `ENOTSOCK`: no VFD, or one of memory. `ENOTCONN`: a listener.
 /// * `EINVAL` also for more than 28 descriptors, descriptors without a byte, descriptors that cannot
 ///   be sent, and control messages other than `SCM_RIGHTS`.
 /// * `EOPNOTSUPP`: `MSG_OOB`.
@@ -183,6 +183,9 @@ pub fn allocate(size: u64) -> Result<OwnedFd> {
 #[allow(unsafe_code)]
 pub unsafe fn sendmsg(fd: RawFd, message: *const msghdr, flags: c_int) -> io::Result<usize> {
     let resolved = resolve(fd)?;
+    if resolved.connection.is_listener() {
+        return Err(Errno::ENOTCONN.into());
+    }
     if flags & libc::MSG_OOB != 0 {
         return Err(Errno::EOPNOTSUPP.into());
     }
@@ -238,7 +241,7 @@ fn send_all(
 ///
 /// # Errors
 ///
-/// * `EAGAIN`, `EBADF`, `EFAULT` (for NULL), `EINVAL`, `EMSGSIZE`: as there.
+/// * `EAGAIN`, `EBADF`, `EFAULT` (for NULL), `EINVAL` (also for a listener), `EMSGSIZE`: as there.
 /// * `ENOTSOCK`: no VFD, or one of memory.
 /// * `EOPNOTSUPP`: `MSG_PEEK`, `MSG_OOB`, `MSG_ERRQUEUE` or `MSG_TRUNC`.
 /// * `EPROTO`: the peer sends descriptors without end and no bytes.
@@ -250,6 +253,10 @@ pub unsafe fn recvmsg(
     pipes: ReceivedPipes,
 ) -> io::Result<usize> {
     let resolved = resolve(fd)?;
+    if resolved.connection.is_listener() {
+        // Its bytes are announcements.
+        return Err(Errno::EINVAL.into());
+    }
     let unknown = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE | libc::MSG_TRUNC;
     if flags & unknown != 0 {
         return Err(Errno::EOPNOTSUPP.into());

@@ -57,6 +57,11 @@ impl Connection {
         }
     }
 
+    /// Whether it is there to be accepted from.
+    pub(crate) fn is_listener(&self) -> bool {
+        matches!(self.role, Role::Listener(_))
+    }
+
     /// Whether calls fail rather than wait.
     pub(crate) fn is_nonblocking(&self) -> bool {
         self.nonblocking.load(Ordering::Relaxed)

@@ -48,7 +48,11 @@ fn valgrind(program: &Path, world: &World) -> integration_tests::Command {
         .command("valgrind", &valgrind)
         .env("UNDER_VALGRIND", "1")
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
-        .args(["--errors-for-leak-kinds=definite", "--fair-sched=yes"])
+        .args([
+            "--errors-for-leak-kinds=definite",
+            "--show-leak-kinds=definite",
+            "--fair-sched=yes",
+        ])
         .arg(program)
 }
 
@@ -81,4 +85,11 @@ macro_rules! program {
 }
 
 program!(basics, World::new());
+program!(connecting, World::new());
+program!(accepting, World::new());
+program!(messages, World::new());
 program!(memory, World::with_quota());
+program!(pipes, World::new());
+program!(threads, World::new());
+program!(forking, World::new());
+program!(nodevice, World::new());

@@ -59,6 +59,9 @@ int announce(int announcer, uint32_t number);
 /* Writes an accept record for the context `name`, whether or not there is one. */
 void announce_name(int announcer, uint32_t number, const char *name);
 
+/* Signals the device's process. */
+void device_signal(int number);
+
 /* The descriptors of this process, counted. */
 int count_fds(void);
 

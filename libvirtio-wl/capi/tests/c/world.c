@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -113,6 +114,13 @@ int announce(int announcer, uint32_t number)
 	close(control);
 	announce_name(announcer, number, name);
 	return sockets[0];
+}
+
+void device_signal(int number)
+{
+	const char *pid = getenv("DEVICE_PID");
+
+	CHECK(pid && kill((pid_t)atol(pid), number) == 0);
 }
 
 int count_fds(void)

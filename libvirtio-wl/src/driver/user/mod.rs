@@ -67,7 +67,7 @@ use nix::{
 
 use self::{
     state::State,
-    token::FileId,
+    token::{FileId, TokenPipe},
     wait::{Need, Shared},
 };
 use super::{Driver, DriverStats, NewVfd};
@@ -133,7 +133,17 @@ impl UserDriver {
         })
     }
 
-    fn create(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
+    /// Creates a stream. Its descriptor is made before the device is asked: the host gives each
+    /// connection away once, and one whose descriptor cannot be made would be lost.
+    fn create_stream(&self, request: impl Fn(VfdId) -> Request<'static>) -> io::Result<NewVfd> {
+        self.create(Some(TokenPipe::new()?), request)
+    }
+
+    fn create(
+        &self,
+        mut spare: Option<(TokenPipe, OwnedFd)>,
+        request: impl Fn(VfdId) -> Request<'static>,
+    ) -> io::Result<NewVfd> {
         // What the user has closed must not count against what it asks for.
         self.shared.dispatch()?;
         self.shared.with(State::close_unwatched)?;
@@ -141,23 +151,23 @@ impl UserDriver {
             .shared
             .wait(Need::Requests, |state| state.begin_create(&request))?;
         self.shared
-            .wait(Need::Requests, |state| state.end_create(id))
+            .wait(Need::Requests, |state| state.end_create(id, &mut spare))
     }
 }
 
 impl Driver for UserDriver {
     fn new_context(&self, name: &ContextName) -> io::Result<NewVfd> {
         let name = *name;
-        self.create(|id| Request::NewContext { id, name })
+        self.create_stream(|id| Request::NewContext { id, name })
     }
 
     fn new_memory(&self, size: u32) -> io::Result<NewVfd> {
         let flags = VfdFlags::empty();
-        self.create(|id| Request::NewMemory { id, flags, size })
+        self.create(None, |id| Request::NewMemory { id, flags, size })
     }
 
     fn new_pipe(&self, direction: PipeDirection) -> io::Result<NewVfd> {
-        self.create(|id| Request::NewPipe { id, direction })
+        self.create_stream(|id| Request::NewPipe { id, direction })
     }
 
     fn send(

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    os::fd::BorrowedFd,
+    os::fd::{BorrowedFd, OwnedFd},
 };
 
 use nix::errno::Errno;
@@ -48,8 +48,12 @@ impl State {
         Ok(Some(id))
     }
 
-    /// Takes the device's answer.
-    pub(super) fn end_create(&mut self, id: VfdId) -> Attempt<NewVfd> {
+    /// Takes the device's answer. The descriptor of a stream is `spare` if there is one.
+    pub(super) fn end_create(
+        &mut self,
+        id: VfdId,
+        spare: &mut Option<(TokenPipe, OwnedFd)>,
+    ) -> Attempt<NewVfd> {
         let Some(response) = self.replies.remove(&id) else {
             self.check_alive()?;
             return Ok(None);
@@ -58,7 +62,7 @@ impl State {
             self.ids.free(id);
             return Err(errno.into());
         }
-        match self.hand_out(id) {
+        match self.hand_out(id, spare.take()) {
             Ok(Some(new)) => Ok(Some(new)),
             Ok(None) => {
                 tracing::error!(%id, ?response, "the device created something else than was asked for");
@@ -219,7 +223,7 @@ impl State {
                     if out.len() == limit {
                         return Ok(total);
                     }
-                    match self.hand_out(next) {
+                    match self.hand_out(next, None) {
                         Ok(new) => out.extend(new),
                         // What was taken so far must not be lost; the error will come again.
                         Err(_) if total > 0 || vfds > 0 => return Ok(total),
@@ -275,7 +279,11 @@ impl State {
     }
 
     /// Makes the file descriptor of a VFD that nobody has one of; `None` when the VFD has gone.
-    fn hand_out(&mut self, id: VfdId) -> io::Result<Option<NewVfd>> {
+    fn hand_out(
+        &mut self,
+        id: VfdId,
+        spare: Option<(TokenPipe, OwnedFd)>,
+    ) -> io::Result<Option<NewVfd>> {
         let Some(vfd) = self.vfds.get_mut(&id) else {
             return Ok(None);
         };
@@ -286,7 +294,7 @@ impl State {
                 (fd, memory.identity)
             }
             Vfd::Stream(stream) => {
-                let (pipe, fd) = TokenPipe::new()?;
+                let (pipe, fd) = spare.map_or_else(TokenPipe::new, Ok)?;
                 let file = FileId::of(&fd)?;
                 self.poller.add_stream(&pipe, id)?;
                 stream.handle = Some(Handle { pipe, file });

@@ -1,0 +1,104 @@
+/* connect and listen, and what the device runs out of. */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include <sys/resource.h>
+
+/* More than the VFDs a guest can have open. */
+#define MANY 2100
+
+static void names(void)
+{
+	char name[34];
+
+	memset(name, 'n', sizeof(name));
+	name[33] = '\0';
+	FAILS(virtio_wl_connect(name), EINVAL);
+	FAILS(virtio_wl_listen(name), EINVAL);
+	FAILS(virtio_wl_connect("\xff"), EINVAL);
+	FAILS(virtio_wl_listen("\xff"), EINVAL);
+	name[32] = '\0';
+	FAILS(virtio_wl_connect(name), ENODEV);
+	FAILS(virtio_wl_listen(name), ENODEV);
+	CHECK(strstr(virtio_wl_error_detail(), name));
+}
+
+static void what_is_returned(void)
+{
+	struct pair pair = pair_open(), announcer = announcer_open();
+
+	CHECK(fcntl(pair.guest, F_GETFD) == FD_CLOEXEC);
+	CHECK(fcntl(announcer.guest, F_GETFD) == FD_CLOEXEC);
+	CHECK(virtio_wl_is_vfd(pair.guest) == 1 && virtio_wl_is_vfd(announcer.guest) == 1);
+	CHECK(!is_readable(pair.guest));
+	host_send(pair.host, "x", 1, NULL, 0);
+	wait_readable(pair.guest);
+	pair_close(pair);
+	pair_close(announcer);
+}
+
+static void nobody_listens(void)
+{
+	/* pair_open() did, and has been unlinked since. */
+	CHECK(unlink(getenv("HOST_SOCKET")) == 0);
+	FAILS(virtio_wl_connect(""), ENODEV);
+}
+
+static void too_many_descriptors(void)
+{
+	long limit = limit_fds(0);
+
+	FAILS(virtio_wl_connect("wl-accept"), EMFILE);
+	FAILS(virtio_wl_listen("wl-accept"), EMFILE);
+	unlimit_fds(limit);
+}
+
+static void too_many_vfds(void)
+{
+	static int fds[MANY];
+	struct rlimit limit;
+	int count = 0;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	CHECK(limit.rlim_max >= 2 * MANY);
+	limit.rlim_cur = 2 * MANY;
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	while (count < MANY && (fds[count] = virtio_wl_pipe2(O_WRONLY, 0)) >= 0)
+		count++;
+	CHECK(count < MANY);
+	FAILS(virtio_wl_pipe2(O_WRONLY, 0), ENOSPC);
+	FAILS(virtio_wl_memfd_create("", 1, 0), ENOSPC);
+	FAILS(virtio_wl_connect("wl-accept"), ENOSPC);
+	FAILS(virtio_wl_listen("wl-accept"), ENOSPC);
+	while (count)
+		close(fds[--count]);
+	do
+		fds[0] = virtio_wl_pipe2(O_WRONLY, 0);
+	while (fds[0] < 0 && errno == ENOSPC);
+	CHECK(fds[0] >= 0);
+	close(fds[0]);
+}
+
+static void no_room_for_memory(void)
+{
+	int fds[5], count = 0;
+
+	/* The device's region has 4 GiB. */
+	while (count < 5 && (fds[count] = virtio_wl_memfd_create("", 0xfffff000, 0)) >= 0)
+		count++;
+	CHECK(count < 5);
+	FAILS(virtio_wl_memfd_create("", 0xfffff000, 0), ENOMEM);
+	while (count)
+		close(fds[--count]);
+}
+
+int main(void)
+{
+	RUN(names);
+	RUN(what_is_returned);
+	RUN(too_many_descriptors);
+	RUN(too_many_vfds);
+	RUN(no_room_for_memory);
+	RUN(nobody_listens);
+	return 0;
+}
