@@ -72,16 +72,41 @@ pub(crate) fn build_packages(profile: Profile, packages: &[&str]) -> Result<Bina
     )
 }
 
+/// Builds the shared library of a package; its path.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn build_library(profile: Profile, package: &str) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--lib",
+        "--package",
+        package,
+    ]);
+    run(command, profile)?;
+    let file = format!("lib{}.so", package.replace('-', "_"));
+    Ok(built(profile)?.dir().join(file))
+}
+
 fn build_with(profile: Profile, which: &[&str]) -> Result<Binaries> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--locked"]);
     command.args(which);
+    run(command, profile)?;
+    built(profile)
+}
+
+/// Runs a build.
+fn run(mut command: Command, profile: Profile) -> Result<()> {
     if profile == Profile::Release {
         command.arg("--release");
     }
     let status = command.status().context("cannot run cargo")?;
     ensure!(status.success(), "the build failed");
-    built(profile)
+    Ok(())
 }
 
 /// What has been built, without building anything.

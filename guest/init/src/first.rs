@@ -112,7 +112,7 @@ fn boot_and_serve() -> anyhow::Result<Ending> {
             init.start_shell().context("cannot start a shell")?;
         }
         match line.compositor {
-            Some(argv) if role == Role::Compositor => init.start_desktop(argv),
+            Some(argv) if role == Role::Compositor => init.start_desktop(argv, line.relay),
             _ => init.start_role(role),
         }
     })

@@ -150,6 +150,11 @@ impl VmBuilder {
         self.kernel_word(&qemu::compositor(argv))
     }
 
+    /// That compositor gets clients of other VMs by a relay instead of a library.
+    pub fn relay(self) -> Self {
+        self.kernel_word(qemu::RELAY)
+    }
+
     /// A further word for the guest's kernel and init.
     pub fn kernel_word(mut self, word: &str) -> Self {
         self.machine.kernel_words.push(word.to_owned());

@@ -38,6 +38,7 @@ pub struct VmChainBuilder {
 #[derive(Clone, Debug, Default)]
 struct Foreign {
     argv: Vec<String>,
+    relay: bool,
     autostart: Vec<Vec<String>>,
 }
 
@@ -67,8 +68,14 @@ impl VmChainBuilder {
         self.compositor_image = Image::Desktop;
         self.foreign = Some(Foreign {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-            autostart: Vec::new(),
+            ..Foreign::default()
         });
+        self
+    }
+
+    /// That compositor gets clients of other VMs by a relay instead of a library.
+    pub fn relay(mut self) -> Self {
+        self.foreign.get_or_insert_default().relay = true;
         self
     }
 
@@ -284,6 +291,9 @@ impl VmChain {
             .display(self.display.clone());
         if let Some(foreign) = &self.foreign {
             builder = builder.compositor(&foreign.argv);
+            if foreign.relay {
+                builder = builder.relay();
+            }
             for argv in &foreign.autostart {
                 builder = builder.autostart(argv);
             }

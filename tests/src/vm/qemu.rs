@@ -299,6 +299,9 @@ pub fn autostart<S: AsRef<str>>(argv: &[S]) -> String {
     format!("vwl.run={}", guest_control::encode_command(argv))
 }
 
+/// That compositor gets clients of other VMs by a relay.
+pub const RELAY: &str = "vwl.relay";
+
 /// `vwl.compositor=`: what a compositor VM runs instead of our compositor.
 pub fn compositor<S: AsRef<str>>(argv: &[S]) -> String {
     format!("vwl.compositor={}", guest_control::encode_command(argv))

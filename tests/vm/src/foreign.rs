@@ -19,10 +19,9 @@ pub use typing::Typing;
 const ENOUGH: usize = 400;
 
 /// What foot is told, besides its background.
-const FOOT: [&str; 5] = [
+const FOOT: [&str; 4] = [
     "--config=/dev/null",
     "--override=font=DejaVu Sans Mono:size=12",
-    "--override=initial-window-size-pixels=400x240",
     "--override=cursor.blink=no",
     "--override=resize-delay-ms=0",
 ];
@@ -30,13 +29,26 @@ const FOOT: [&str; 5] = [
 /// A program that stays.
 pub const STAY: [&str; 3] = ["tail", "-f", "/dev/null"];
 
+/// How large a terminal is made, in pixels.
+pub type Size = (u32, u32);
+/// Of one that others may lie over.
+pub const LARGE: Size = (800, 500);
+/// Of one that lies over a large one, and under a small one.
+pub const MEDIUM: Size = (560, 340);
+/// Of one that shows another below, wherever it is.
+pub const SMALL: Size = (320, 200);
+
 /// A terminal with a background of its own (`rrggbb`) that runs `argv`.
 ///
 /// # Errors
 /// When the guest refuses.
-pub fn terminal(vm: &Vm, background: &str, argv: &[&str]) -> Result<Program> {
+pub fn terminal(vm: &Vm, size: Size, background: &str, argv: &[&str]) -> Result<Program> {
+    let size = format!(
+        "--override=initial-window-size-pixels={}x{}",
+        size.0, size.1
+    );
     let colour = format!("--override=colors.background={background}");
-    let words = ["foot"].into_iter().chain(FOOT).chain([&*colour]);
+    let words = ["foot"].into_iter().chain(FOOT).chain([&*size, &*colour]);
     vm.run(words.chain(argv.iter().copied()))
 }
 
@@ -69,6 +81,23 @@ pub fn wait_colours(vm: &Vm, name: &str, backgrounds: &[&str]) -> Result<Picture
         let settled = last.as_ref() == Some(picture);
         last = Some(picture.clone());
         settled && colours.iter().all(seen)
+    })
+}
+
+/// Waits until nearly all of the screen is of one background (`rrggbb`), and nothing changes any
+/// more; the picture, which is left as `NAME.png`.
+///
+/// # Errors
+/// When it is not in time, with the place of the last picture.
+pub fn wait_filled(vm: &Vm, name: &str, background: &str) -> Result<Picture> {
+    let colour = colour(background)?;
+    let mut last = None;
+    wait_picture(vm, name, |picture| {
+        let all = picture.width() * picture.height();
+        let settled = last.as_ref() == Some(picture);
+        last = Some(picture.clone());
+        // Text, a title, perhaps a panel.
+        settled && picture.count(colour) >= all / 10 * 8
     })
 }
 

@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "guest-selftest",
     "sommelier-compat",
     "test-clients",
+    "virtio-wl-relay",
 ];
 /// The guests' only target; naming it keeps the flags below away from build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";

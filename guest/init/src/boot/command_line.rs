@@ -12,6 +12,8 @@ pub(crate) struct CommandLine {
     /// `vwl.compositor=`: a program and its arguments that a compositor VM runs instead of our
     /// compositor.
     pub(crate) compositor: Option<Vec<String>>,
+    /// `vwl.relay`: clients of other VMs come to that compositor by a relay.
+    pub(crate) relay: bool,
     /// Each `vwl.run=`: a program and its arguments.
     pub(crate) run: Vec<Vec<String>>,
     /// `vwl.hostname=`: what the guest is called.
@@ -28,6 +30,7 @@ impl CommandLine {
         let mut line = Self {
             role: Role::Bare,
             compositor: None,
+            relay: false,
             run: Vec::new(),
             hostname: None,
             shell: false,
@@ -63,6 +66,7 @@ impl CommandLine {
             }
             Some(("hostname", name)) if is_name(name) => self.hostname = Some(name.to_owned()),
             None if argument == "shell" => self.shell = true,
+            None if argument == "relay" => self.relay = true,
             _ => return false,
         }
         true

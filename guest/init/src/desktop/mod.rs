@@ -3,8 +3,8 @@
 //! It looks for its screen and its input devices with udev and opens them by itself, through
 //! libseat. The one session of this guest shares nothing, so libseat needs no daemon; udev gives
 //! the compositor's groups what it has to open. Clients of other VMs come by the library that is
-//! loaded before its own, those of this VM by its socket, whose appearance also says that it is
-//! ready: `display` watches for that.
+//! loaded before its own, or by a relay; those of this VM by its socket, whose appearance also says
+//! that it is ready: `display` watches for that.
 
 mod display;
 
@@ -25,7 +25,10 @@ use crate::sys;
 /// Name of the service that is the compositor.
 const COMPOSITOR: &str = "compositor";
 
-/// udev's daemon.
+/// Name of the service that is udev.
+const UDEV: &str = "udev";
+
+/// Its daemon.
 const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
 
 /// Tells udev of the devices that were there before it, and waits until it has been through them.
@@ -40,6 +43,9 @@ const COLDPLUG: [&str; 6] = [
 
 /// Lets programs listen to virtio_wl where they listen to a socket.
 const PRELOAD: &str = "/usr/lib/x86_64-linux-gnu/libvirtio_wl_preload.so.1";
+
+/// Serves clients of other VMs by the compositor's socket.
+const RELAY: &str = "virtio-wl-relay";
 
 /// What a compositor finds in its environment besides the session's variables.
 const VARIABLES: [(&str, &str); 3] = [
@@ -67,6 +73,19 @@ pub(crate) struct Desktop {
     waiting: Option<Vec<String>>,
     /// Tells udev of the devices there are.
     coldplug: Option<Pid>,
+    /// Clients of other VMs come by a relay.
+    relay: Relay,
+}
+
+/// How far the start of a relay has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relay {
+    /// There is to be none.
+    None,
+    /// The compositor's socket is not known yet.
+    Waiting,
+    /// It is kept running.
+    Started,
 }
 
 /// What a compositor is started with when no more than its name is given.
@@ -85,7 +104,11 @@ impl Init {
     ///
     /// # Errors
     /// When its socket cannot be watched for, or udev cannot be looked after.
-    pub(crate) fn start_desktop(&mut self, mut argv: Vec<String>) -> anyhow::Result<()> {
+    pub(crate) fn start_desktop(
+        &mut self,
+        mut argv: Vec<String>,
+        relay: bool,
+    ) -> anyhow::Result<()> {
         if let [name] = argv.as_slice() {
             let usual = usual_arguments(name).iter();
             argv.extend(usual.map(|&word| word.to_owned()).collect::<Vec<_>>());
@@ -98,10 +121,11 @@ impl Init {
         self.desktop = Some(Desktop {
             waiting: Some(argv),
             coldplug: None,
+            relay: if relay { Relay::Waiting } else { Relay::None },
         });
         let env = self.agent.session().env(true);
         self.add_service(Recipe {
-            name: "udevd",
+            name: UDEV,
             argv: vec![UDEVD.to_owned()],
             env,
             identity: None,
@@ -116,9 +140,9 @@ impl Init {
     }
 
     /// A service other than the main one is ready: if it is udev, it is told of all devices.
-    pub(crate) fn helper_ready(&mut self) {
+    pub(crate) fn helper_ready(&mut self, name: &str) {
         let Some(desktop) = &self.desktop else { return };
-        if desktop.coldplug.is_some() {
+        if name != UDEV || desktop.coldplug.is_some() {
             return;
         }
         match self.spawn_coldplug() {
@@ -171,7 +195,8 @@ impl Init {
         let mut env = session.env(false);
         let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
         env.extend(variables);
-        if Path::new(PRELOAD).exists() {
+        let desktop = self.desktop.as_ref();
+        if desktop.is_some_and(|desktop| desktop.relay == Relay::None) {
             env.push(("LD_PRELOAD".to_owned(), PRELOAD.to_owned()));
             env.push(("VIRTIO_WL_LISTEN".to_owned(), "auto".to_owned()));
         }
@@ -207,5 +232,31 @@ impl Init {
         tracing::info!("the compositor listens at {name}");
         self.agent.set_variable("WAYLAND_DISPLAY", name);
         self.main_service_ready();
+        if let Some(desktop) = &mut self.desktop
+            && desktop.relay == Relay::Waiting
+        {
+            desktop.relay = Relay::Started;
+            if let Err(error) = self.add_relay() {
+                tracing::error!("cannot look after the relay: {error:#}");
+            }
+        }
+    }
+
+    fn add_relay(&mut self) -> anyhow::Result<()> {
+        let session = self.agent.session();
+        let (env, identity) = (session.env(false), session.identity.clone());
+        self.add_service(Recipe {
+            name: "relay",
+            argv: vec![RELAY.to_owned()],
+            env,
+            identity,
+            limits: &LIMITS,
+            confined: true,
+            needs: Some(Path::new("/dev").join(devices::WL)),
+            devices: false,
+            terminal: None,
+            readiness: Readiness::Says,
+            main: false,
+        })
     }
 }

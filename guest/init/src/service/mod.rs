@@ -230,7 +230,8 @@ impl Init {
         if service.recipe.main {
             self.main_service_ready();
         } else {
-            self.helper_ready();
+            let name = service.recipe.name;
+            self.helper_ready(name);
         }
     }
 

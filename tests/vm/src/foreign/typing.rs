@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use integration_tests::vm::{Program, STEP, Vm, keys};
 use integration_tests::wait::{self, Deadline};
 
-use super::terminal;
+use super::{SMALL, terminal};
 
 /// Tells of each key before the first line feed, and then shows each key and what it is.
 const TELL_KEYS: &str = r#"
@@ -37,7 +37,7 @@ impl Typing {
         vm.run(["sh", "-c", r#"rm -f "$0" && mkfifo "$0""#, FIFO])?
             .success()?;
         let told = vm.run(["cat", FIFO])?;
-        let terminal = terminal(vm, background, &["bash", "-c", TELL_KEYS, FIFO])?;
+        let terminal = terminal(vm, SMALL, background, &["bash", "-c", TELL_KEYS, FIFO])?;
         let typing = Self { terminal, told };
         let found = typing.wait_keyboard(screen);
         found.map_err(|error| error.context(typing.terminal.story()))?;

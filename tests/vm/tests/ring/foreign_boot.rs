@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::vm::{Assets, Image, Vm};
-use vm_tests::foreign;
+use vm_tests::foreign::{self, MEDIUM};
 
 /// A background that nothing else on a screen has.
 const COLOUR: &str = "4060a0";
@@ -24,7 +24,7 @@ fn shows_a_local_client_before_and_after_a_crash(compositor: &str) -> Result<()>
     let Some(vm) = boot(compositor)? else {
         return Ok(());
     };
-    let terminal = foreign::terminal(&vm, COLOUR, &foreign::STAY)?;
+    let terminal = foreign::terminal(&vm, MEDIUM, COLOUR, &foreign::STAY)?;
     let seen = foreign::wait_colours(&vm, &format!("{compositor}-local"), &[COLOUR]);
     seen.with_context(|| terminal.story())?;
     let typing = foreign::Typing::start(&vm, &vm, OTHER)?;
@@ -41,7 +41,7 @@ fn shows_a_local_client_before_and_after_a_crash(compositor: &str) -> Result<()>
         "a terminal without its compositor: {ended:?}"
     );
     vm.wait_ready_again(ready)?;
-    let terminal = foreign::terminal(&vm, COLOUR, &foreign::STAY)?;
+    let terminal = foreign::terminal(&vm, MEDIUM, COLOUR, &foreign::STAY)?;
     let seen = foreign::wait_colours(&vm, &format!("{compositor}-again"), &[COLOUR]);
     seen.with_context(|| terminal.story())?;
     vm.stop()

@@ -16,6 +16,7 @@
 //! | `init_power` | what ends a guest |
 //! | `init_compositor` | what the compositor may, and its next start when it was killed |
 //! | `foreign_boot` | Debian's compositors in a VM, with clients of their own VM |
+//! | `foreign_chain` | the same with clients of app VMs |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -27,6 +28,7 @@ mod early;
 mod features;
 mod flood;
 mod foreign_boot;
+mod foreign_chain;
 mod init_compositor;
 mod init_power;
 mod input;

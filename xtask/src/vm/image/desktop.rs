@@ -23,8 +23,13 @@ const MODULES: &[&str] = &[
     "ext4",
     "virtio_wl",
 ];
-/// Our programs: what tests start there.
-const PROGRAMS: &[&str] = &["pattern-client"];
+/// The library that lets these compositors listen to virtio_wl: its package, and its place.
+const PRELOAD: (&str, &str) = (
+    "virtio-wl-preload",
+    "usr/lib/x86_64-linux-gnu/libvirtio_wl_preload.so.1",
+);
+/// Our programs: what serves those that the library cannot, and what tests start there.
+const PROGRAMS: &[&str] = &["virtio-wl-relay", "pattern-client"];
 
 pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
     let mut tree = Tree::new();
@@ -33,6 +38,8 @@ pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
         0o755,
         inputs.guest_program("virtio-wl-init")?,
     );
+    let (package, path) = PRELOAD;
+    tree.file(path, 0o755, inputs.library(package)?);
     for program in PROGRAMS {
         let path = format!("usr/bin/{program}");
         tree.file(&path, 0o755, inputs.guest_program(program)?);

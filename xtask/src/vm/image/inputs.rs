@@ -89,6 +89,14 @@ impl Inputs {
         Ok(self.host.get_or_init(|| built))
     }
 
+    /// A shared library of ours, for guests whose C library is not older than this machine's.
+    ///
+    /// # Errors
+    /// When it does not build.
+    pub(crate) fn library(&self, package: &str) -> Result<Vec<u8>> {
+        self.stripped(&cargo::build_library(self.profile, package)?)
+    }
+
     /// A program without its debugging data, which is most of it; the names of functions stay.
     ///
     /// # Errors

@@ -18,10 +18,12 @@ fn of_an_app() {
 
 #[test]
 fn of_a_desktop() {
-    let line = CommandLine::parse("vwl.role=compositor vwl.compositor=labwc%20-d vwl.run=foot");
+    let line =
+        CommandLine::parse("vwl.role=compositor vwl.compositor=labwc%20-d vwl.relay vwl.run=foot");
     assert_eq!(line.role, Role::Compositor);
     assert_eq!(line.compositor, Some(vec!["labwc".into(), "-d".into()]));
     assert_eq!(line.run, [["foot"]]);
+    assert!(line.relay);
 }
 
 #[test]
