@@ -88,7 +88,7 @@ impl Display {
 }
 
 /// Connects a stream socket, without waiting. The socket does not block.
-fn connect_to(address: &UnixAddr) -> io::Result<UnixStream> {
+pub(crate) fn connect_to(address: &UnixAddr) -> io::Result<UnixStream> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     loop {

@@ -18,11 +18,14 @@
 //! | [`passing`] | a client's bytes on their way to the compositor |
 //! | [`vm`] | all connections of one VM |
 //! | [`relay`] | the event loop's state: accepting, connecting, ending |
+//! | [`labels`], [`door`] | telling the compositor which VM a connection comes from |
 //! | [`sandbox`] | what the process gives up before it starts |
 
 pub mod appear;
 pub mod args;
 pub mod display;
+pub mod door;
+pub mod labels;
 pub mod passing;
 pub mod relay;
 pub mod sandbox;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use virtio_wl::{DeviceAddress, program};
 use virtio_wl_relay::args::Args;
@@ -21,12 +22,14 @@ fn run(args: Args) -> anyhow::Result<()> {
     let device = DeviceAddress::from_env().context("device")?;
     let display = Display::from_env(args.display)?;
     raise_file_limit();
+    // For the moment that a socket of ours has a name.
+    umask(Mode::from_bits_truncate(0o077));
     if args.no_sandbox {
         tracing::warn!("running without sandbox");
     } else {
-        sandbox::apply(&device).context("sandbox")?;
+        sandbox::apply(&device, &display, args.labels).context("sandbox")?;
     }
-    relay::run(&args.context, display, notify_ready)?;
+    relay::run(&args.context, display, args.labels, notify_ready)?;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     tracing::info!("stopped");
     Ok(())

@@ -15,9 +15,11 @@ use virtio_wl::Peer;
 use virtio_wl::label::VmId;
 use virtio_wl_bridge::link::RETRY;
 use virtio_wl_bridge::{Connection, Host, Server};
+use virtio_wl_security_context::Error;
 
 use crate::appear::Appear;
 use crate::display::Display;
+use crate::labels::{Labels, Policy, Way};
 use crate::vm::{LinkId, Vm};
 
 /// First pause before the compositor is tried again.
@@ -37,6 +39,9 @@ pub struct Relay {
     /// Accepted and not connected yet. While there is one, others wait at the host.
     waiting: Option<Waiting>,
     appear: Appear,
+    labels: Labels,
+    /// What the compositor says of labels is watched.
+    hears: bool,
     /// Tells once that connections are announced.
     on_ready: Option<fn()>,
 }
@@ -64,7 +69,7 @@ struct Waiting {
 ///
 /// # Errors
 /// The event loop cannot be made, or fails.
-pub fn run(context: &str, display: Display, on_ready: fn()) -> anyhow::Result<()> {
+pub fn run(context: &str, display: Display, labels: Policy, on_ready: fn()) -> anyhow::Result<()> {
     let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
     let handle = event_loop.handle();
     let signals = Signals::new(&[Signal::SIGTERM, Signal::SIGINT]);
@@ -76,7 +81,7 @@ pub fn run(context: &str, display: Display, on_ready: fn()) -> anyhow::Result<()
         })
         .map_err(|error| error.error)
         .context("signals")?;
-    let mut relay = Relay::new(handle, context, display, on_ready)?;
+    let mut relay = Relay::new(handle, context, display, labels, on_ready)?;
     Host::start(&mut relay);
     event_loop
         .run(None, &mut relay, |_| {})
@@ -92,6 +97,7 @@ impl Relay {
         handle: LoopHandle<'static, Self>,
         context: &str,
         display: Display,
+        labels: Policy,
         on_ready: fn(),
     ) -> anyhow::Result<Self> {
         let appear = Appear::new().context("inotify")?;
@@ -113,6 +119,8 @@ impl Relay {
             links: 0,
             waiting: None,
             appear,
+            labels: Labels::new(labels),
+            hears: false,
             on_ready: Some(on_ready),
         })
     }
@@ -125,33 +133,95 @@ impl Relay {
         if let Some(timer) = waiting.timer.take() {
             self.handle.remove(timer);
         }
-        match self.display.connect() {
-            Ok(socket) => {
-                self.appear.rest();
-                self.join(waiting, socket);
-                if let Some(host) = &mut self.host {
-                    host.resume();
+        let vms = &self.vms;
+        let is_used = |id| vms.contains_key(&id);
+        let way = self.labels.way(&waiting.peer, &self.display, is_used);
+        self.go(waiting, way);
+    }
+
+    /// Connects a connection by a way, if there is one.
+    fn go(&mut self, waiting: Waiting, way: io::Result<Way>) {
+        match way {
+            Ok(Way::Later) => match self.hear() {
+                Ok(()) => {
+                    self.waiting = Some(waiting);
+                    return;
                 }
+                Err(error) => return self.try_later(waiting, &error),
+            },
+            Ok(Way::Open(socket)) => self.join(waiting, socket),
+            Ok(Way::Refused) => {}
+            Err(error) => return self.try_later(waiting, &error),
+        }
+        self.appear.rest();
+        if let Some(host) = &mut self.host {
+            host.resume();
+        }
+    }
+
+    /// Tries to connect again after a pause, or when the compositor's socket appears.
+    fn try_later(&mut self, mut waiting: Waiting, error: &dyn std::fmt::Display) {
+        // Once per absence.
+        if waiting.pause == FIRST_PAUSE {
+            let path = self.display.path().display();
+            tracing::warn!(%error, "waiting for the compositor at {path}");
+        }
+        self.appear.watch(&self.display);
+        let timer = after(&self.handle, waiting.pause, |relay| {
+            if let Some(waiting) = &mut relay.waiting {
+                waiting.timer = None;
             }
-            Err(error) => {
-                // Once per absence.
-                if waiting.pause == FIRST_PAUSE {
-                    let path = self.display.path().display();
-                    tracing::warn!(%error, "waiting for the compositor at {path}");
+            relay.progress();
+            None
+        });
+        waiting.pause = (2 * waiting.pause).min(LAST_PAUSE);
+        waiting.timer = timer;
+        self.waiting = Some(waiting);
+    }
+
+    /// Watches what the compositor says of labels.
+    fn hear(&mut self) -> io::Result<()> {
+        if self.hears {
+            return Ok(());
+        }
+        let Some(events) = self.labels.events() else {
+            return Ok(());
+        };
+        let source = Generic::new(events?, Interest::READ, Mode::Level);
+        let heard = |_, _: &mut _, relay: &mut Self| {
+            Ok(match relay.heard() {
+                true => PostAction::Continue,
+                false => PostAction::Remove,
+            })
+        };
+        self.handle
+            .insert_source(source, heard)
+            .map_err(|error| io::Error::other(error.error))?;
+        self.hears = true;
+        Ok(())
+    }
+
+    /// The compositor has said something; false if that was the last.
+    fn heard(&mut self) -> bool {
+        let Err(error) = self.labels.hear() else {
+            self.progress();
+            return true;
+        };
+        self.hears = false;
+        tracing::debug!(%error, "the compositor says no more of labels");
+        if let Some(waiting) = self.waiting.take() {
+            match error {
+                // Not the next time, perhaps; this one has waited for long enough.
+                Error::Refused(_) => {
+                    let way = self.labels.unlabelled(&self.display, &error);
+                    self.go(waiting, way);
                 }
-                self.appear.watch(&self.display);
-                let timer = self.after(waiting.pause, |relay| {
-                    if let Some(waiting) = &mut relay.waiting {
-                        waiting.timer = None;
-                    }
-                    relay.progress();
-                    None
-                });
-                waiting.pause = (2 * waiting.pause).min(LAST_PAUSE);
-                waiting.timer = timer;
-                self.waiting = Some(waiting);
+                // At once would be again and again, with a compositor that takes no clients.
+                _ if waiting.timer.is_none() => self.try_later(waiting, &error),
+                _ => self.waiting = Some(waiting),
             }
         }
+        false
     }
 
     /// The compositor's socket has appeared. It listens at once, or very soon.
@@ -222,14 +292,6 @@ impl Relay {
             self.handle.remove(source);
         }
         pause
-    }
-
-    fn after(
-        &self,
-        pause: Duration,
-        then: impl FnMut(&mut Self) -> Option<Duration> + 'static,
-    ) -> Option<RegistrationToken> {
-        after(&self.handle, pause, then)
     }
 }
 

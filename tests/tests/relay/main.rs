@@ -2,6 +2,7 @@
 
 mod clipboard;
 mod hostile;
+mod labels;
 mod restarts;
 mod setup;
 mod weston;
