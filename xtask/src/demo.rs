@@ -2,6 +2,7 @@
 //!
 //! * `embedded`: without virtual machines, as every test does it
 //! * `vms`: with real ones
+//! * `foreign`: what differs with a compositor that is not ours
 //! * `leftovers`: that nothing stays behind
 
 use std::io::Write as _;
@@ -17,6 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::vm::Accel;
 
 mod embedded;
+mod foreign;
 mod leftovers;
 mod vms;
 
@@ -26,10 +28,14 @@ pub(crate) struct Args {
     /// Boot real virtual machines
     #[arg(long)]
     vm: bool,
+    /// Run a compositor of Debian's in place of ours: labwc, sway, weston or cage
+    #[arg(long, value_name = "NAME", requires = "vm")]
+    compositor: Option<String>,
     /// Stay until Ctrl-C
     #[arg(long)]
     keep: bool,
-    /// Where the picture goes (default: demo.png or demo-vm.png in the target directory)
+    /// Where the picture goes (default: demo.png, demo-vm.png or demo-NAME.png in the target
+    /// directory)
     #[arg(long, value_name = "PATH")]
     screenshot: Option<PathBuf>,
     /// Run the debug build, as the tests do; quicker to compile

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::Picture;
 use integration_tests::picture::Rgb;
-use integration_tests::vm::{Program, STEP, Vm};
+use integration_tests::vm::{Assets, Image, Program, STEP, Vm, VmChain, VmChainBuilder};
 use integration_tests::wait::{self, Deadline};
 
-use crate::scene;
+use crate::scene::{self, PERSONAL, WORK};
 
 mod typing;
 
@@ -28,6 +28,25 @@ const FOOT: [&str; 4] = [
 
 /// A program that stays.
 pub const STAY: [&str; 3] = ["tail", "-f", "/dev/null"];
+
+/// A chain with two app VMs, [`PERSONAL`] and [`WORK`], and one of Debian's compositors, ready; with
+/// changes. `None` without images.
+///
+/// # Errors
+/// When one does not get ready.
+pub fn start(
+    compositor: &str,
+    change: impl FnOnce(VmChainBuilder) -> VmChainBuilder,
+) -> Result<Option<VmChain>> {
+    let Some(assets) = Assets::for_test(&[Image::Desktop, Image::App])? else {
+        return Ok(None);
+    };
+    let builder = VmChainBuilder::new(assets)
+        .app(PERSONAL.0, PERSONAL.1)
+        .app(WORK.0, WORK.1)
+        .compositor(&[compositor]);
+    change(builder).start().map(Some)
+}
 
 /// How large a terminal is made, in pixels.
 pub type Size = (u32, u32);

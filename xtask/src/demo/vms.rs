@@ -12,7 +12,7 @@ use integration_tests::vm::{
 };
 
 use super::leftovers::Before;
-use super::{Args, FOOT_CONFIG, FOOT_SCRIPT, PERSONAL, Progress, WORK};
+use super::{Args, FOOT_CONFIG, FOOT_SCRIPT, PERSONAL, Progress, WORK, foreign};
 use crate::interrupt::Interrupt;
 use crate::vm::{self, Image};
 use crate::{cargo, deps};
@@ -20,9 +20,9 @@ use crate::{cargo, deps};
 /// Screen of the compositor VM: room for both windows.
 const SCREEN: (u32, u32) = (1440, 800);
 /// The program of the app VM `work`, from Debian.
-const GTK_PROGRAM: &str = "gtk3-widget-factory";
+pub(super) const GTK_PROGRAM: &str = "gtk3-widget-factory";
 /// Where foot's configuration is in the guest.
-const CONFIG_PATH: &str = "/tmp/foot.ini";
+pub(super) const CONFIG_PATH: &str = "/tmp/foot.ini";
 /// A window with text has more colours than its background, its cursor and its decorations.
 const PLAIN: usize = 16;
 /// Bytes in a MiB.
@@ -37,7 +37,11 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt, progress: &mut Progress) -
     println!("     building (a few minutes the first time) ...");
     let binaries = cargo::build(args.profile())?;
     progress.say("all parts are built");
-    let files = vm::ensure(&[Image::Compositor, Image::App], args.profile())?;
+    let image = match args.compositor {
+        Some(_) => Image::Desktop,
+        None => Image::Compositor,
+    };
+    let files = vm::ensure(&[image, Image::App], args.profile())?;
     progress.say("QEMU and the images are made");
     let accel = args.accel.resolve(&files)?;
     let assets = Assets::with(binaries)?;
@@ -47,17 +51,29 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt, progress: &mut Progress) -
     let chain = start(assets.clone(), args, accel, progress)?;
     let dir = chain.host().paths().dir().path().to_owned();
     interrupt.check()?;
-    let programs = start_programs(&chain, progress, || {
+    let since = |what: &str| {
         format!(
-            "first labelled pixel {:.1} s after the command, {:.1} s after the start of the VMs",
+            "{what} {:.1} s after the command, {:.1} s after the start of the VMs",
             started.elapsed().as_secs_f64(),
             booted.elapsed().as_secs_f64()
         )
-    })?;
-    let screenshot = args.screenshot("demo-vm.png")?;
+    };
+    let programs = match args.compositor {
+        Some(_) => {
+            let programs = foreign::start_programs(&chain, progress)?;
+            progress.say(&since("all windows are drawn"));
+            programs
+        }
+        None => start_programs(&chain, progress, || since("first labelled pixel"))?,
+    };
+    let screenshot = match &args.compositor {
+        Some(name) => format!("demo-{}.png", name.replace(['/', ' '], "-")),
+        None => "demo-vm.png".to_owned(),
+    };
+    let screenshot = args.screenshot(&screenshot)?;
     chain.screen()?.picture(&screenshot)?;
     progress.say(&format!("screenshot: {}", screenshot.display()));
-    figures(&chain, &assets)?;
+    figures(&chain, &assets, image.guest())?;
     if args.keep {
         keep(&chain, interrupt, progress)?;
     }
@@ -81,7 +97,12 @@ fn start(assets: Assets, args: &Args, accel: &str, progress: &mut Progress) -> R
         None if args.keep => Display::Vnc,
         None => Display::None,
     };
-    let mut chain = VmChainBuilder::new(assets)
+    let mut builder = VmChainBuilder::new(assets);
+    if let Some(name) = &args.compositor {
+        let argv: Vec<&str> = name.split_whitespace().collect();
+        builder = builder.compositor(&argv);
+    }
+    let mut chain = builder
         .accel(accel.parse()?)
         .app(PERSONAL.0, PERSONAL.1)
         .app(WORK.0, WORK.1)
@@ -167,12 +188,12 @@ fn drawn(screen: &VmScreen<'_>, path: &Path, window: &Window) -> Result<()> {
 }
 
 /// Memory of the guests and sizes of the images.
-fn figures(chain: &VmChain, assets: &Assets) -> Result<()> {
+fn figures(chain: &VmChain, assets: &Assets, compositor: Guest) -> Result<()> {
     for vm in chain.vms() {
         let resident = vm.resident_kib()? / 1024;
         println!("     {:<22} {resident:5} MiB resident", vm.qemu().name());
     }
-    for image in [Guest::Compositor, Guest::App] {
+    for image in [compositor, Guest::App] {
         let files = assets.image(image);
         let size = files.bytes()? / MIB;
         let initramfs = files.initramfs.metadata().context("image")?.len() / MIB;

@@ -48,6 +48,7 @@ fn shows_a_local_client_before_and_after_a_crash(compositor: &str) -> Result<()>
 }
 
 #[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
 fn labwc_shows_a_local_client_before_and_after_a_crash() -> Result<()> {
     shows_a_local_client_before_and_after_a_crash("labwc")
 }

@@ -1,7 +1,7 @@
 //! Debian's compositors, unmodified, with clients of two app VMs and of their own VM at once.
 
 use anyhow::{Context as _, Result, bail};
-use integration_tests::vm::{Assets, Image, Program, VmChain, VmChainBuilder};
+use integration_tests::vm::{Program, VmChain, VmChainBuilder};
 use vm_tests::foreign::{self, LARGE, MEDIUM, SMALL, STAY, Size, Typing};
 use vm_tests::scene::{PERSONAL, WORK};
 
@@ -24,20 +24,6 @@ fn maximise(compositor: &str) -> &'static [&'static str] {
     }
 }
 
-fn start(
-    compositor: &str,
-    change: impl FnOnce(VmChainBuilder) -> VmChainBuilder,
-) -> Result<Option<VmChain>> {
-    let Some(assets) = Assets::for_test(&[Image::Desktop, Image::App])? else {
-        return Ok(None);
-    };
-    let builder = VmChainBuilder::new(assets)
-        .app(PERSONAL.0, PERSONAL.1)
-        .app(WORK.0, WORK.1)
-        .compositor(&[compositor]);
-    change(builder).start().map(Some)
-}
-
 /// Terminals in all three VMs, seen together; where each window fills the screen, one by one.
 fn show(chain: &VmChain, compositor: &str) -> Result<Vec<Program>> {
     let screen = chain.compositor()?;
@@ -58,7 +44,7 @@ fn show(chain: &VmChain, compositor: &str) -> Result<Vec<Program>> {
 }
 
 fn serves_two_app_vms_and_a_local_client(compositor: &str) -> Result<()> {
-    match start(compositor, |builder| builder)? {
+    match foreign::start(compositor, |builder| builder)? {
         Some(chain) => serves(chain, compositor),
         None => Ok(()),
     }
@@ -116,7 +102,7 @@ fn cage_serves_two_app_vms_and_a_local_client() -> Result<()> {
 #[test]
 #[ignore = "full set: cargo xtask test --ring vm --all"]
 fn labwc_serves_them_by_a_relay() -> Result<()> {
-    match start("labwc", VmChainBuilder::relay)? {
+    match foreign::start("labwc", VmChainBuilder::relay)? {
         Some(chain) => serves(chain, "labwc"),
         None => Ok(()),
     }

@@ -17,6 +17,7 @@
 //! | `init_compositor` | what the compositor may, and its next start when it was killed |
 //! | `foreign_boot` | Debian's compositors in a VM, with clients of their own VM |
 //! | `foreign_chain` | the same with clients of app VMs |
+//! | `foreign_clipboard` | copying and pasting with them, among VMs |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -29,6 +30,7 @@ mod features;
 mod flood;
 mod foreign_boot;
 mod foreign_chain;
+mod foreign_clipboard;
 mod init_compositor;
 mod init_power;
 mod input;
