@@ -15,6 +15,7 @@
 //! | [`foot`] | the terminal that the picture tests use, with all that varies fixed |
 //! | [`app`] | programs in an app VM, under `sommelier` |
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
+//! | [`foreign`] | compositors of Debian in the place of ours |
 //! | [`preload`] | servers that know nothing of virtio_wl, in the compositor's place |
 //! | [`picture`] | PNG pictures: read, compare, difference picture |
 //! | [`leak`] | descriptors, child processes and files left behind |
@@ -34,6 +35,7 @@ pub mod chain;
 pub mod ctl;
 pub mod dir;
 pub mod foot;
+pub mod foreign;
 pub mod leak;
 pub mod notify;
 pub mod picture;

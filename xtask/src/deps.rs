@@ -54,6 +54,10 @@ pub(crate) const PROGRAMS: &[Package] = &[
 pub(crate) const TESTS: &[Package] = &[
     package("libwayland-dev", &["/usr/include/wayland-server.h"]),
     package("wl-clipboard", &["/usr/bin/wl-copy"]),
+    package("cage", &["/usr/bin/cage"]),
+    package("sway", &["/usr/bin/sway"]),
+    // Cage does not start without it.
+    package("xwayland", &["/usr/bin/Xwayland"]),
     package("g++", &["/usr/bin/c++"]),
     package("valgrind", &["/usr/bin/valgrind"]),
 ];
