@@ -21,12 +21,14 @@ use crate::cargo::Profile;
 use crate::vm::Accel;
 use crate::{cargo, deps};
 
+mod foreign;
 mod guest;
 mod placement;
 mod series;
 mod table;
 mod vms;
 
+use self::foreign::Foreign;
 use self::series::{Series, Summary};
 
 /// Measure round trips, kicks and interrupts.
@@ -44,8 +46,8 @@ pub(crate) struct Args {
     /// In virtual machines: what the kernel's driver costs a guest
     #[arg(long, conflicts_with_all = ["turns", "spread"])]
     vm: bool,
-    /// With --vm: which build of our programs to measure
-    #[arg(long, value_enum, default_value_t = Profile::Release, requires = "vm")]
+    /// Which build of our programs to measure
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
     /// With --vm: how the guest runs whose time is not counted in instructions
     #[arg(long, value_enum, default_value_t = Accel::Auto, requires = "vm")]
@@ -101,24 +103,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return vms::run(args);
     }
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
-    println!("building (release, a few minutes the first time) ...");
-    let binaries = cargo::build(cargo::Profile::Release)?;
+    println!("building (release: a few minutes the first time) ...");
+    let binaries = cargo::build_everything(args.profile)?;
     if args.spread {
         println!("all cores (--spread): expect figures of the scheduler's placement");
     } else {
         println!("everything on core {}", placement::one_core()?);
     }
-    let bench = Bench::start(binaries, args.rounds.unwrap_or(ROUNDS))?;
+    let rounds = args.rounds.unwrap_or(ROUNDS);
+    let mut foreign = Foreign::start(binaries.clone(), rounds)?;
+    let bench = Bench::start(binaries, rounds)?;
     let mut series = Variant::ALL.map(|variant| Series::new(variant.name()));
     for turn in 1..=args.turns {
         println!("turn {turn} of {}", args.turns);
         for (variant, series) in Variant::ALL.into_iter().zip(&mut series) {
             series.push(bench.measure(variant)?);
         }
+        foreign.turn()?;
     }
     bench.stop()?;
     table::print(&series);
-    Ok(())
+    foreign.finish()
 }
 
 /// Everything that is measured, running.

@@ -7,6 +7,7 @@
 //! * `image`: bootable images from all these
 //! * `tree`, `cpio`, `elf`, `digest`: what images are made with
 //! * `run`: one guest on the terminal
+//! * `libwayland`: what servers of other releases of Debian are linked to
 //! * `accel`: by the hardware, or emulated
 //! * `apt`, `unpack`: packages of Debian, without installing them
 //! * `cache`, `tool`: where things are kept; running the system's tools
@@ -28,6 +29,7 @@ mod elf;
 mod guest_programs;
 mod image;
 mod kernel;
+pub(crate) mod libwayland;
 mod module;
 mod modules;
 mod qemu;

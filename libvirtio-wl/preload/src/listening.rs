@@ -14,6 +14,7 @@ use std::{
     ffi::c_int,
     io, mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
+    ptr,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -34,7 +35,7 @@ use crate::real;
 
 /// Most connections that wait for the server; those behind them wait at the host. As many as libwayland
 /// asks a listening socket to hold.
-const MAX_WAITING: usize = 128;
+pub(crate) const MAX_WAITING: usize = 128;
 
 /// Which member of a set is readable.
 const LOCAL: u64 = 1;
@@ -94,9 +95,17 @@ impl Listening {
         );
     }
 
-    /// Puts a connection behind those that wait.
-    pub(crate) fn push(&self, connection: OwnedFd) -> io::Result<()> {
+    /// Nobody has, or will have, a set of it.
+    pub(crate) fn forget(&self) {
+        lock(&ALL).retain(|one| !ptr::eq(&raw const **one, self));
+    }
+
+    /// Puts a connection behind those that wait; closes it when those are too many.
+    pub(crate) fn offer(&self, connection: OwnedFd) -> io::Result<()> {
         let mut waiting = lock(&self.waiting);
+        if waiting.len() >= MAX_WAITING {
+            return Err(Errno::ENOBUFS.into());
+        }
         self.ready.write(1)?;
         waiting.push_back(connection);
         Ok(())

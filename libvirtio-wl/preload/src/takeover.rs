@@ -9,6 +9,7 @@ use std::{
     ffi::c_int,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -21,9 +22,12 @@ use crate::listening::{Listening, duplicate};
 
 mod acceptor;
 mod environment;
+mod labels;
+mod retry;
 mod socket;
 
 use environment::Wanted;
+use labels::Labels;
 
 /// Done once: a second listener would take half of the connections.
 static DONE: AtomicBool = AtomicBool::new(false);
@@ -46,7 +50,7 @@ pub(crate) fn consider(fd: c_int) {
     }
     // What main would do in a program of ours.
     virtio_wl::program::log("virtio_wl=warn,virtio_wl_preload=info");
-    match take(listener) {
+    match take(listener, &path) {
         Ok(()) => {
             tracing::info!(socket = %path.display(), "serves clients of other VMs, too");
             environment::hide_from_children();
@@ -58,12 +62,13 @@ pub(crate) fn consider(fd: c_int) {
 }
 
 /// Local clients go on being served should this fail.
-fn take(listener: BorrowedFd<'_>) -> io::Result<()> {
+fn take(listener: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let descriptor = FdFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFD)?);
     let status = OFlag::from_bits_retain(fcntl(listener, FcntlArg::F_GETFL)?);
     let (listening, set) = Listening::new(Some(duplicate(listener)?))?;
     fcntl(&set, FcntlArg::F_SETFL(status & OFlag::O_NONBLOCK))?;
-    acceptor::spawn(environment::context(), listening)?;
+    let labels = Labels::new(std::path::absolute(path)?, listening);
+    acceptor::spawn(environment::context(), labels)?;
     replace(listener, set.as_fd(), descriptor)
 }
 

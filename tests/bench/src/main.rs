@@ -7,7 +7,9 @@
 
 mod channel;
 mod counters;
+mod events;
 mod guest;
+mod pair;
 mod peer;
 mod socket;
 mod sync;
@@ -72,6 +74,16 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
+    /// Measure 64 KiB of events of the server in `WAYLAND_DISPLAY` or `WAYLAND_SOCKET`.
+    Events {
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Measure messages over a socket pair within this process, a hundred at a time.
+    Pair {
+        #[command(flatten)]
+        rounds: Rounds,
+    },
     /// Measure in a guest, as the lines of standard input say.
     Guest {
         /// Bytes of one piece of shared memory.
@@ -121,6 +133,8 @@ fn main() -> Result<()> {
             rounds,
         } => (channel::measure(&name, bytes, &rounds)?, rounds.output),
         Role::Sync { rounds } => (sync::measure(&rounds)?, rounds.output),
+        Role::Events { rounds } => (events::measure(&rounds)?, rounds.output),
+        Role::Pair { rounds } => (pair::measure(&rounds)?, rounds.output),
     };
     let json = serde_json::to_string(&summary)?;
     match output {

@@ -5,15 +5,21 @@ use anyhow::{Result, ensure};
 use crate::server::{Server, Settings};
 use crate::wire::Client;
 
+crate::on_each_libwayland! {
+    a_client_that_goes_with_requests_on_the_way_disturbs_nobody,
+    a_client_that_goes_inside_of_a_request_disturbs_nobody,
+    a_client_that_never_reads_costs_itself_only,
+    a_client_that_goes_while_it_is_sent_to_disturbs_nobody,
+}
+
 /// wl_seat.get_keyboard
 const GET_KEYBOARD: u16 = 1;
 
 /// Requests that are answered with far more than what is on the way can hold.
 const MANY: usize = 20_000;
 
-#[test]
-fn a_client_that_goes_with_requests_on_the_way_disturbs_nobody() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_client_that_goes_with_requests_on_the_way_disturbs_nobody(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut neighbour = server.client()?;
     for _ in 0..20 {
         let mut client = Client::connect(&server.vm_socket())?;
@@ -27,9 +33,8 @@ fn a_client_that_goes_with_requests_on_the_way_disturbs_nobody() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_client_that_goes_inside_of_a_request_disturbs_nobody() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_client_that_goes_inside_of_a_request_disturbs_nobody(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut neighbour = server.client()?;
     for len in 1..12 {
         let mut client = server.client()?;
@@ -41,11 +46,10 @@ fn a_client_that_goes_inside_of_a_request_disturbs_nobody() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_client_that_never_reads_costs_itself_only() -> Result<()> {
+fn a_client_that_never_reads_costs_itself_only(base: Settings) -> Result<()> {
     let mut server = Server::start(Settings {
         keymaps: 20,
-        ..Settings::default()
+        ..base
     })?;
     let mut neighbour = server.client()?;
     let mut client = server.client()?;
@@ -72,11 +76,10 @@ fn a_client_that_never_reads_costs_itself_only() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_client_that_goes_while_it_is_sent_to_disturbs_nobody() -> Result<()> {
+fn a_client_that_goes_while_it_is_sent_to_disturbs_nobody(base: Settings) -> Result<()> {
     let server = Server::start(Settings {
         keymaps: 100,
-        ..Settings::default()
+        ..base
     })?;
     let mut neighbour = server.client()?;
     for _ in 0..10 {

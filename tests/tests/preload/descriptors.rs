@@ -10,6 +10,12 @@ use crate::pools::{Pool, SHM_CREATE_POOL};
 use crate::server::{Server, Settings};
 use crate::wire::Client;
 
+crate::on_each_libwayland! {
+    keymaps_of_64_kib_arrive_whole_and_no_two_clients_share_one,
+    more_descriptors_wait_than_fit_a_message,
+    a_message_with_28_descriptors_is_taken,
+}
+
 /// wl_seat.get_keyboard
 const GET_KEYBOARD: u16 = 1;
 
@@ -53,9 +59,8 @@ fn check_keymap(fd: OwnedFd) -> Result<u64> {
     Ok(file.metadata()?.ino())
 }
 
-#[test]
-fn keymaps_of_64_kib_arrive_whole_and_no_two_clients_share_one() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn keymaps_of_64_kib_arrive_whole_and_no_two_clients_share_one(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut inodes = BTreeSet::new();
     for _ in 0..4 {
         let mut client = server.client()?;
@@ -67,12 +72,11 @@ fn keymaps_of_64_kib_arrive_whole_and_no_two_clients_share_one() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn more_descriptors_wait_than_fit_a_message() -> Result<()> {
+fn more_descriptors_wait_than_fit_a_message(base: Settings) -> Result<()> {
     const KEYMAPS: usize = 3 * MAX_FDS + 5;
     let server = Server::start(Settings {
         keymaps: KEYMAPS,
-        ..Settings::default()
+        ..base
     })?;
     let mut client = server.client()?;
     let mut inodes = BTreeSet::new();
@@ -83,9 +87,8 @@ fn more_descriptors_wait_than_fit_a_message() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_message_with_28_descriptors_is_taken() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_message_with_28_descriptors_is_taken(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut client = server.client()?;
     let shm = client.bind("wl_shm", 1)?;
     let files: Vec<_> = (0..MAX_FDS)

@@ -6,6 +6,11 @@ use integration_tests::wait::{self, Deadline};
 use crate::server::{Server, Settings};
 use crate::wire::Client;
 
+crate::on_each_libwayland! {
+    a_server_without_free_descriptors_serves_others_when_it_has_some_again,
+    a_guest_without_free_vfd_ids_serves_others_when_it_has_some_again,
+}
+
 /// What the library says when it has to put a connection off.
 const SHORTAGE: &str = "cannot accept a connection now";
 
@@ -58,20 +63,20 @@ fn exhaust(mut server: Server, most: usize) -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_server_without_free_descriptors_serves_others_when_it_has_some_again() -> Result<()> {
+fn a_server_without_free_descriptors_serves_others_when_it_has_some_again(
+    base: Settings,
+) -> Result<()> {
     const FILES: usize = 128;
     let server = Server::start(Settings {
         files: FILES,
-        ..Settings::default()
+        ..base
     })?;
     exhaust(server, FILES)
 }
 
-#[test]
-fn a_guest_without_free_vfd_ids_serves_others_when_it_has_some_again() -> Result<()> {
+fn a_guest_without_free_vfd_ids_serves_others_when_it_has_some_again(base: Settings) -> Result<()> {
     /// One for each connection, from 1 up to this.
     const IDS: usize = 0x800;
-    let server = Server::start(Settings::default())?;
+    let server = Server::start(base)?;
     exhaust(server, IDS)
 }

@@ -1,5 +1,6 @@
 //! Servers on libwayland-server behind `libvirtio_wl_preload.so.1`, with raw clients of other VMs.
 
+mod libwayland;
 mod server;
 mod wire;
 

@@ -10,6 +10,15 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use crate::server::{Server, Settings};
 use crate::wire::Client;
 
+crate::on_each_libwayland! {
+    a_pool_is_read_and_read_again_as_it_changes,
+    a_pool_grows_within_its_file,
+    a_pool_grows_with_its_file,
+    a_pool_that_is_longer_than_its_file_costs_its_client_only,
+    a_pool_that_was_never_as_long_as_it_said_costs_its_client_only,
+    a_descriptor_that_is_no_memory_costs_its_client_only,
+}
+
 /// wl_shm.create_pool
 pub(crate) const SHM_CREATE_POOL: u16 = 0;
 
@@ -88,9 +97,8 @@ impl Pool {
     }
 }
 
-#[test]
-fn a_pool_is_read_and_read_again_as_it_changes() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_pool_is_read_and_read_again_as_it_changes(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut client = server.client()?;
     let file = Pool::file(8192, 3)?;
     let pool = Pool::new(&mut client, &file, 8192)?;
@@ -102,9 +110,8 @@ fn a_pool_is_read_and_read_again_as_it_changes() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_pool_grows_within_its_file() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_pool_grows_within_its_file(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut client = server.client()?;
     let file = Pool::file(16 * 4096, 1)?;
     let mut pool = Pool::new(&mut client, &file, 4096)?;
@@ -114,9 +121,8 @@ fn a_pool_grows_within_its_file() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_pool_grows_with_its_file() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_pool_grows_with_its_file(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut client = server.client()?;
     let file = Pool::file(4096, 1)?;
     let mut pool = Pool::new(&mut client, &file, 4096)?;
@@ -127,9 +133,8 @@ fn a_pool_grows_with_its_file() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_pool_that_is_longer_than_its_file_costs_its_client_only() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_pool_that_is_longer_than_its_file_costs_its_client_only(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut neighbour = server.client()?;
     let mut client = server.client()?;
     let file = Pool::file(4096, 1)?;
@@ -142,9 +147,8 @@ fn a_pool_that_is_longer_than_its_file_costs_its_client_only() -> Result<()> {
     server.stop()
 }
 
-#[test]
-fn a_pool_that_was_never_as_long_as_it_said_costs_its_client_only() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_pool_that_was_never_as_long_as_it_said_costs_its_client_only(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut neighbour = server.client()?;
     let mut client = server.client()?;
     let pool = Pool::new(&mut client, &Pool::file(4096, 1)?, 64 * 4096)?;
@@ -156,9 +160,8 @@ fn a_pool_that_was_never_as_long_as_it_said_costs_its_client_only() -> Result<()
     server.stop()
 }
 
-#[test]
-fn a_descriptor_that_is_no_memory_costs_its_client_only() -> Result<()> {
-    let server = Server::start(Settings::default())?;
+fn a_descriptor_that_is_no_memory_costs_its_client_only(base: Settings) -> Result<()> {
+    let server = Server::start(base)?;
     let mut neighbour = server.client()?;
     let mut client = server.client()?;
     let (reader, _writer) = nix::unistd::pipe()?;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use integration_tests::{Chain, Command, Talk, preload};
+use integration_tests::{Chain, Talk, preload};
 
+use crate::libwayland::Libwayland;
 use crate::wire::Client;
 
 /// Name of its socket.
@@ -16,15 +17,19 @@ const VM: &str = "work";
 /// How a server is started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
+    /// What it is linked to when it runs.
+    pub(crate) libwayland: Libwayland,
     /// Keymaps that each keyboard gets at once.
     pub(crate) keymaps: usize,
     /// Limit of open files; 0: as it is.
     pub(crate) files: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// What most tests want.
+    pub(crate) fn of(libwayland: Libwayland) -> Self {
         Self {
+            libwayland,
             keymaps: 1,
             files: 0,
         }
@@ -63,7 +68,9 @@ impl Server {
 
     /// Starts the server.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        let command = Command::new("server", &self.program, self.chain.log_dir())
+        let libwayland = self.settings.libwayland;
+        let command = libwayland
+            .command(&self.program, self.chain.binaries(), self.chain.log_dir())
             .arg(SOCKET)
             .arg(self.settings.keymaps.to_string())
             .arg(self.settings.files.to_string());
@@ -94,7 +101,8 @@ impl Server {
         self.talk.as_mut().expect("a started server").process()
     }
 
-    /// The process ids that the server was told its clients have, in order.
+    /// The process ids that the server was told its clients have, in order. The first client of another
+    /// VM is preceded by one of the library's own, which asks whether the server can be told of VMs.
     pub(crate) fn client_pids(&mut self) -> Vec<u32> {
         let log = self.process().log_text();
         log.lines()

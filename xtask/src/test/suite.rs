@@ -7,6 +7,7 @@ use integration_tests::skip;
 
 use super::report::Report;
 use crate::cargo::cargo;
+use crate::vm;
 
 /// The packages whose tests run the real binaries.
 const OF_PROCESSES: [(&str, &str); 2] = [
@@ -29,6 +30,15 @@ pub(super) fn unit(report: &mut Report, filter: Option<&str>) -> Result<()> {
 pub(super) fn processes(report: &mut Report, filter: Option<&str>) -> Result<()> {
     if !binaries(report)? {
         return Ok(());
+    }
+    if let Err(error) = vm::libwayland::ensure() {
+        let what = format!("servers on newer versions of libwayland: {error:#}");
+        // Where everything is meant to be there, a lack is a fault.
+        if std::env::var_os("CI").is_some() {
+            report.fail(what);
+        } else {
+            report.skip(what);
+        }
     }
     for (name, title) in OF_PROCESSES {
         run(report, title, package(name), filter, &[])?;

@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-use libc::{ENOTSOCK, sockaddr, socklen_t};
+use libc::{EMFILE, ENFILE, ENOTSOCK, sockaddr, socklen_t};
 use nix::errno::Errno;
 use virtio_wl::VfdKind;
 
@@ -59,7 +59,12 @@ unsafe extern "C" fn accept4(
     let before = Errno::last_raw();
     // SAFETY: as the caller's.
     let result = unsafe { real::accept4(fd, addr, len, flags) };
-    otherwise(result, before, || {
+    // Linux looks for a free number before it looks at what it is to accept from, and connections of
+    // other VMs have theirs already.
+    if result >= 0 || !matches!(Errno::last_raw(), ENOTSOCK | EMFILE | ENFILE) {
+        return result;
+    }
+    boundary::instead(before, || {
         let Some((set, listening)) = find(fd)? else {
             return Ok(None);
         };

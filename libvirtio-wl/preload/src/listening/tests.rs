@@ -72,7 +72,7 @@ fn local_and_remote_clients_take_turns() {
     let mut remote = Vec::new();
     for _ in 0..4 {
         let (ours, theirs) = connection();
-        listening.push(ours).unwrap();
+        listening.offer(ours).unwrap();
         remote.push(theirs);
     }
     let mut was_remote = Vec::new();
@@ -102,7 +102,7 @@ fn a_server_that_may_wait_does_so_for_either() {
         let _client = UnixStream::connect(&path).unwrap();
         waiting.join().unwrap().unwrap();
         let waiting = scope.spawn(|| accept(&listening, &set, 0).map(drop));
-        listening.push(connection().0).unwrap();
+        listening.offer(connection().0).unwrap();
         waiting.join().unwrap().unwrap();
     });
 }
@@ -121,7 +121,7 @@ fn close_on_exec_is_as_asked() {
     let (_dir, _, listening, set) = listener();
     for (flags, wanted) in [(SOCK_CLOEXEC, FdFlag::FD_CLOEXEC), (0, FdFlag::empty())] {
         listening
-            .push(duplicate(connection().0.as_fd()).unwrap())
+            .offer(duplicate(connection().0.as_fd()).unwrap())
             .unwrap();
         let accepted = accept(&listening, &set, flags).unwrap();
         let got = FdFlag::from_bits_retain(fcntl(&accepted, FcntlArg::F_GETFD).unwrap());
@@ -141,4 +141,27 @@ fn an_address_says_its_family_and_is_cut_off() {
     // SAFETY: room for `len` bytes.
     unsafe { store_unnamed(address.as_mut_ptr().cast(), &raw mut len) }.unwrap();
     assert_eq!((address, len), ([1, 0, 0xaa, 0xaa], 2));
+}
+
+#[test]
+fn no_more_wait_than_a_server_would_let() {
+    let (_dir, _, listening, set) = listener();
+    for _ in 0..MAX_WAITING {
+        listening.offer(connection().0).unwrap();
+    }
+    let refused = listening.offer(connection().0).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ENOBUFS));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| listening.wait_room());
+        accept(&listening, &set, 0).unwrap();
+        waiting.join().unwrap();
+    });
+    listening.offer(connection().0).unwrap();
+}
+
+#[test]
+fn a_forgotten_listener_is_none() {
+    let (_dir, _, listening, set) = listener();
+    listening.forget();
+    assert!(find(set.as_fd()).is_none());
 }

@@ -6,10 +6,9 @@
 use std::{
     convert::Infallible,
     io, iter, mem,
-    os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::mpsc::{self, SyncSender},
     thread,
-    time::Duration,
 };
 
 use nix::{
@@ -17,17 +16,11 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{SigSet, SigmaskHow},
 };
+use virtio_wl::Peer;
 use virtio_wl_posix::AcceptFlags;
 
-use crate::{boundary, listening::Listening, presence};
-
-/// How soon to try again what has failed for want of something, or as the other side was not there:
-/// soon enough for a user who starts both, seldom enough to cost nothing. Twice as late each time, up
-/// to [`RETRY_MAX`].
-const RETRY: Duration = Duration::from_millis(50);
-
-/// See [`RETRY`].
-const RETRY_MAX: Duration = Duration::from_secs(1);
+use super::{labels::Labels, retry::Retry};
+use crate::{boundary, listening::MAX_WAITING, presence};
 
 /// How connections are accepted. Servers on libwayland never wait in a call, and whether others would
 /// cannot be seen: they say so with fcntl(2).
@@ -35,17 +28,23 @@ const ACCEPT: AcceptFlags = AcceptFlags::CLOEXEC
     .union(AcceptFlags::NONBLOCK)
     .union(AcceptFlags::DONTWAIT);
 
-/// Starts the thread. It receives no signals: they are the server's.
-pub(super) fn spawn(context: String, listening: Arc<Listening>) -> io::Result<()> {
+/// Starts the threads: one accepts, so that no connection waits at the host for longer than it likes; one
+/// tells the compositor whose they are.
+pub(super) fn spawn(context: String, labels: Labels) -> io::Result<()> {
     virtio_wl::bare::at_thread_start(boundary::stay_inside);
+    let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
+    thread("wl-labels", move || labels.run(&receiver))?;
+    thread("wl-accept", move || run(&context, &sender))
+}
+
+/// Starts a thread. It receives no signals: they are the server's.
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     // A thread inherits the mask, so that there is no moment at which it could be chosen.
     let old = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let spawned = thread::Builder::new()
-        .name("wl-accept".to_owned())
-        .spawn(move || {
-            boundary::stay_inside();
-            run(&context, &listening);
-        });
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(|| {
+        boundary::stay_inside();
+        body();
+    });
     old.thread_set_mask()?;
     spawned.map(drop)
 }
@@ -57,13 +56,18 @@ enum Ended {
     Refused(#[from] virtio_wl::Error),
     #[error("the host has closed the context")]
     Closed(#[from] io::Error),
+    #[error("nobody queues connections")]
+    Unwanted,
 }
 
-fn run(context: &str, listening: &Listening) {
+/// Where connections go.
+type Accepted = SyncSender<(OwnedFd, Peer)>;
+
+fn run(context: &str, accepted: &Accepted) {
     let mut retry = Retry::default();
     let mut last = String::new();
     loop {
-        let why = match serve(context, listening, &mut retry) {
+        let why = match serve(context, accepted, &mut retry) {
             Ok(never) => match never {},
             Err(ended) => chain(&ended),
         };
@@ -85,7 +89,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Accepts until the context is closed.
-fn serve(context: &str, listening: &Listening, retry: &mut Retry) -> Result<Infallible, Ended> {
+fn serve(context: &str, accepted: &Accepted, retry: &mut Retry) -> Result<Infallible, Ended> {
     let device = virtio_wl_posix::device()?;
     if device.dispatch().is_err() {
         // It has gone; its connections have hung up.
@@ -96,15 +100,17 @@ fn serve(context: &str, listening: &Listening, retry: &mut Retry) -> Result<Infa
     tracing::debug!(context, "listening");
     let mut put_off = false;
     loop {
-        listening.wait_room();
         if !mem::take(&mut put_off) {
             wait_readable(listener.as_fd())?;
         }
         match virtio_wl_posix::accept(listener.as_fd(), ACCEPT) {
             Ok((connection, peer)) => {
                 tracing::debug!(vm = %peer.vm_name, "connection");
-                listening.push(connection)?;
                 retry.reset();
+                // Waits when many do already: those behind them wait at the host.
+                if accepted.send((connection, peer)).is_err() {
+                    return Err(Ended::Unwanted);
+                }
             }
             Err(error) => match Errno::from_raw(virtio_wl_posix::errno(&error)) {
                 Errno::EAGAIN | Errno::EINTR => {}
@@ -125,29 +131,5 @@ fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
     match poll(&mut set, PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Pauses that grow.
-#[derive(Debug)]
-struct Retry(Duration);
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self(RETRY)
-    }
-}
-
-impl Retry {
-    fn pause(&mut self) {
-        let _ = poll(
-            &mut [],
-            PollTimeout::try_from(self.0).unwrap_or(PollTimeout::MAX),
-        );
-        self.0 = (self.0 * 2).min(RETRY_MAX);
-    }
-
-    fn reset(&mut self) {
-        *self = Self::default();
     }
 }
