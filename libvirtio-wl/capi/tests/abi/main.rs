@@ -2,6 +2,7 @@
 //! the real device.
 
 mod compile;
+mod differential;
 mod header;
 mod installed;
 mod programs;

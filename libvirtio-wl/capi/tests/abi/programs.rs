@@ -10,7 +10,7 @@ use crate::world::World;
 
 /// Under which eyes a program runs.
 #[derive(Clone, Copy, Debug)]
-enum Under {
+pub(crate) enum Under {
     Nothing,
     /// The compiler's, for the program's own memory and what both sides allocate and free.
     AddressSanitizer,
@@ -21,25 +21,36 @@ enum Under {
 /// Compiles `tests/c/NAME.c` and runs it in `world`.
 fn run(name: &str, under: Under, world: &World) -> Result<()> {
     let sources = [source(&format!("{name}.c")), source("world.c")];
-    match under {
+    run_with(name, &sources, &[], under, world).map(drop)
+}
+
+/// Compiles a program and runs it with `args`; what it printed.
+pub(crate) fn run_with(
+    name: &str,
+    sources: &[PathBuf],
+    args: &[&str],
+    under: Under,
+    world: &World,
+) -> Result<String> {
+    let command = match under {
         Under::Nothing => {
             let static_one = format!("{name}-static");
-            let program = compile::program(&static_one, &sources, &[], Link::Static)?;
-            world.run(world.command(name, &program))?;
+            let program = compile::program(&static_one, sources, &[], Link::Static)?;
+            world.command(name, &program)
         }
         Under::AddressSanitizer => {
             let options = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
             let name = format!("{name}-asan");
-            let program = compile::program(&name, &sources, &options, Link::Shared)?;
+            let program = compile::program(&name, sources, &options, Link::Shared)?;
             let command = world.command(&name, &program);
-            world.run(command.env("ASAN_OPTIONS", "detect_stack_use_after_return=1"))?;
+            command.env("ASAN_OPTIONS", "detect_stack_use_after_return=1")
         }
         Under::Valgrind => {
-            let program = compile::program(name, &sources, &[], Link::Shared)?;
-            world.run(valgrind(&program, world))?;
+            let program = compile::program(name, sources, &[], Link::Shared)?;
+            valgrind(&program, world)
         }
-    }
-    Ok(())
+    };
+    world.run(command.args(args))
 }
 
 fn valgrind(program: &Path, world: &World) -> integration_tests::Command {

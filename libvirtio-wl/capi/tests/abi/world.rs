@@ -9,7 +9,7 @@ use integration_tests::wait::Deadline;
 use integration_tests::{Binaries, Command, Daemon, TestDir};
 
 /// How long a program may run, under valgrind on a busy machine too. It only bounds a hang.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the memory server lets the guest have, which the programs know too.
 const MAX_BYTES: u64 = 1 << 20;

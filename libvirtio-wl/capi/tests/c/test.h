@@ -37,6 +37,9 @@
 /* Runs a test, and says so. */
 #define RUN(test) (puts(#test), fflush(stdout), test())
 
+/* Said with a failed check, for tests that make up what they do. */
+extern char test_context[64];
+
 _Noreturn void failed(const char *file, int line, const char *what, int error);
 
 /* The host: what the device connects to (world.c). */

@@ -8,10 +8,12 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 
+char test_context[64];
+
 _Noreturn void failed(const char *file, int line, const char *what, int error)
 {
-	fprintf(stderr, "%s:%d: %s: not so (errno %d: %s; \"%s\")\n", file, line, what, error,
-		strerror(error), virtio_wl_error_detail());
+	fprintf(stderr, "%s:%d: %s: not so (errno %d: %s; \"%s\") %s\n", file, line, what, error,
+		strerror(error), virtio_wl_error_detail(), test_context);
 	exit(1);
 }
 
