@@ -1,9 +1,11 @@
 //! A connection over which a compositor is told of VMs.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use wayland_backend::client::WaylandError;
 use wayland_client::protocol::{wl_callback::WlCallback, wl_registry};
 use wayland_client::{
@@ -123,6 +125,10 @@ impl Announcer {
             let Some(guard) = self.queue.prepare_read() else {
                 continue;
             };
+            // The backend would complain of it on the standard error.
+            if is_closed(self.connection.as_fd()) {
+                return Err(Error::Closed);
+            }
             match guard.read() {
                 Ok(_) => {}
                 Err(WaylandError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -197,6 +203,15 @@ impl Announcer {
             other => Error::Refused(other.to_string()),
         }
     }
+}
+
+/// Whether all has been read that there will ever be.
+fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    matches!(
+        recv(socket.as_raw_fd(), &mut [0], flags),
+        Ok(0) | Err(Errno::ECONNRESET)
+    )
 }
 
 impl AsFd for Announcer {

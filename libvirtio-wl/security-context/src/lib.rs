@@ -50,8 +50,9 @@
 //! `getsockopt(SO_ACCEPTCONN)` is 1, polls it for reading, and calls accept4(2) or accept(2) on it
 //! whenever it is readable.
 //!
-//! All I/O is done by wayland-client's own backend with raw system calls, in the calling thread,
-//! and with no other. So a library that interposes those of libc does not see it.
+//! All I/O is done in the calling thread: by wayland-client's own backend, which makes raw system
+//! calls that an interposing library does not see, and by recv(2) and poll(2) of libc on the
+//! connection to the compositor, which is an ordinary socket.
 
 mod announcer;
 mod blocking;

@@ -4,6 +4,7 @@ mod clipboard;
 mod hostile;
 mod labels;
 mod restarts;
+mod rules;
 mod setup;
 mod weston;
 mod windows;
