@@ -15,8 +15,7 @@ use calloop::{Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 use virtio_wl::label::VmId;
 use virtio_wl::{Device, Listener, Peer};
 
-use crate::connection::Connection;
-use crate::keymaps::Keymaps;
+use crate::connection::{Connection, Share};
 
 /// First pause before the device is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -52,7 +51,7 @@ pub struct Host<S> {
     /// False while the server wants no more connections.
     accepting: bool,
     /// For as long as the program runs, also for VMs that are away.
-    keymaps: BTreeMap<VmId, Rc<Keymaps>>,
+    shares: BTreeMap<VmId, Rc<Share>>,
 }
 
 impl<S: Server> Host<S> {
@@ -65,7 +64,7 @@ impl<S: Server> Host<S> {
             device: None,
             listener: None,
             accepting: true,
-            keymaps: BTreeMap::new(),
+            shares: BTreeMap::new(),
         }
     }
 
@@ -253,8 +252,8 @@ fn accept<S: Server>(listener: &Listener, server: &mut S) {
             let Some((device, _)) = &host.device else {
                 return;
             };
-            let keymaps = Rc::clone(host.keymaps.entry(peer.vm_id).or_default());
-            let connection = Connection::new(channel, device.clone(), keymaps);
+            let share = Rc::clone(host.shares.entry(peer.vm_id).or_default());
+            let connection = Connection::new(channel, device.clone(), share);
             server.connected(connection, &peer);
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

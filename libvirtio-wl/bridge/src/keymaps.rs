@@ -25,7 +25,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// What one VM has been sent.
 #[derive(Debug)]
-pub struct Keymaps {
+pub(crate) struct Keymaps {
     fresh: Cell<u32>,
     /// Contents, and the copy for all clients.
     shared: RefCell<Vec<(Vec<u8>, OwnedFd)>>,

@@ -26,10 +26,9 @@ pub mod transport;
 pub mod unix;
 
 pub use self::{
-    connection::Connection,
+    connection::{Connection, Share},
     host::{Host, Server},
     inbound::{Chunk, Inbound},
-    keymaps::Keymaps,
     link::{End, Link, Turn, Want},
     transport::Transport,
 };

@@ -1,6 +1,13 @@
 //! What one client does wrong costs that client alone.
 
+use std::io::PipeReader;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::wait::{self, Deadline};
+use integration_tests::{scm, skip};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::setup::{Relayed, staying, stepping, works};
 
@@ -75,5 +82,62 @@ fn an_app_device_killed_costs_only_its_vm() -> Result<()> {
         .chain
         .start_app_device(index.context("an app VM")?)?;
     works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.stop()
+}
+
+/// Whether the last write end of a pipe is gone.
+fn is_ended(reader: &PipeReader) -> Result<bool> {
+    let mut fds = [PollFd::new(reader.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).context("poll")?;
+    Ok(fds[0].any().unwrap_or(false))
+}
+
+#[test]
+fn pipes_without_end_take_none_from_another_vm() -> Result<()> {
+    let name = "pipes_without_end_take_none_from_another_vm";
+    if !skip::has_programs(name, &["wl-copy", "wl-paste"]) {
+        return Ok(());
+    }
+    /// Two messages' worth on each connection, as many as the compositor keeps waiting. All
+    /// together are more than are carried for a device.
+    const CONNECTIONS: usize = 7;
+    const PIPES: usize = 28;
+    let relayed = Relayed::ours()?;
+    let chain = &relayed.chain;
+    let mut readers = Vec::new();
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let connection = UnixStream::connect(chain.paths().wayland("work")).context("socket")?;
+        for _ in 0..2 {
+            let mut writers = Vec::new();
+            for _ in 0..PIPES {
+                let (reader, writer) = std::io::pipe().context("pipe")?;
+                readers.push(reader);
+                writers.push(writer);
+            }
+            let fds: Vec<_> = writers.iter().map(AsFd::as_fd).collect();
+            // The start of a message.
+            scm::send(&connection, &[1], &fds)?;
+        }
+        connections.push(connection);
+    }
+    let refused = || -> Result<usize> {
+        let ended: Vec<_> = readers.iter().map(is_ended).collect::<Result<_>>()?;
+        Ok(ended.into_iter().filter(|ended| *ended).count())
+    };
+    let too_many = readers.len() - 64;
+    wait::until("most pipes to be refused", Deadline::step(), || {
+        Ok((refused()? >= too_many).then_some(()))
+    })?;
+    let good = chain.app("personal");
+    let mut copy = chain.spawn(good, "wl-copy", ["--foreground", "text"])?;
+    let pasted = wait::until("the clipboard to be offered", Deadline::step(), || {
+        let (status, text) = chain.sommelier(good, "paste")?.arg("wl-paste").run()?;
+        Ok(status.success().then_some(text))
+    })?;
+    ensure!(pasted.lines().last() == Some("text"), "pasted: {pasted:?}");
+    copy.stop()?;
+    ensure!(refused()? < readers.len(), "the VM has pipes of its own");
+    drop(connections);
     relayed.stop()
 }
