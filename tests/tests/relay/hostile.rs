@@ -141,3 +141,25 @@ fn pipes_without_end_take_none_from_another_vm() -> Result<()> {
     drop(connections);
     relayed.stop()
 }
+
+#[test]
+fn a_relay_without_free_descriptors_goes_on_when_it_has_some() -> Result<()> {
+    let mut relayed = Relayed::prepare()?;
+    relayed.start_ours()?;
+    relayed.start_relay_with_files(64)?;
+    let chain = &relayed.chain;
+    let relay = relayed.relay.as_ref().context("running")?;
+    let socket = chain.paths().wayland("work");
+    let mut connections = Vec::new();
+    wait::until("the relay to have no descriptor", Deadline::step(), || {
+        connections.push(UnixStream::connect(&socket).context("accept proxy")?);
+        Ok(relay
+            .log_text()
+            .contains("Too many open files")
+            .then_some(()))
+    })?;
+    drop(connections);
+    works(chain, chain.app("personal"))?;
+    works(chain, chain.app("work"))?;
+    relayed.stop()
+}

@@ -62,9 +62,24 @@ impl Relayed {
 
     /// Starts the relay, which gets ready whether or not a compositor is there.
     pub(crate) fn start_relay(&mut self, args: &[&str]) -> Result<()> {
-        let device = self.chain.paths().device(COMPOSITOR);
         let binary = self.chain.binaries().path("virtio-wl-relay")?;
-        let command = Command::new("relay", binary, self.chain.log_dir())
+        let command = Command::new("relay", binary, self.chain.log_dir());
+        self.start_relay_as(command, args)
+    }
+
+    /// Starts the relay, which may have no more than `count` files open.
+    pub(crate) fn start_relay_with_files(&mut self, count: u32) -> Result<()> {
+        let binary = self.chain.binaries().path("virtio-wl-relay")?;
+        let script = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        let command = Command::new("relay", "sh", self.chain.log_dir())
+            .args(["-c", &script])
+            .arg(binary);
+        self.start_relay_as(command, &[])
+    }
+
+    fn start_relay_as(&mut self, command: Command, args: &[&str]) -> Result<()> {
+        let device = self.chain.paths().device(COMPOSITOR);
+        let command = command
             .env(
                 "VIRTIO_WL_DEVICE",
                 format!("vhost-user:{}", device.display()),

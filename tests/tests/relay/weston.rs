@@ -73,8 +73,8 @@ fn shows(relayed: &Relayed, expected: &Path) -> Result<()> {
 }
 
 #[test]
-fn weston_shows_windows_of_two_vms() -> Result<()> {
-    let name = "weston_shows_windows_of_two_vms";
+fn weston_shows_windows_of_two_vms_and_a_local_one() -> Result<()> {
+    let name = "weston_shows_windows_of_two_vms_and_a_local_one";
     if !skip::has_programs(name, &["weston", "weston-screenshooter"]) {
         return Ok(());
     }
@@ -83,15 +83,40 @@ fn weston_shows_windows_of_two_vms() -> Result<()> {
     relayed.start_relay(&[])?;
     let chain = &relayed.chain;
     let dir = chain.paths().dir();
-    for (vm, other) in [("personal", "work"), ("work", "personal")] {
+    let mut windows = Vec::new();
+    for vm in ["personal", "work"] {
         let expected = dir.join(format!("{vm}.png"));
-        let mut window = stepping(chain, chain.app(vm), &expected)?;
+        windows.push(stepping(chain, chain.app(vm), &expected)?);
+        // The newest is above all others.
         shows(&relayed, &expected)?;
-        // A neighbour comes and goes.
-        works(chain, chain.app(other))?;
-        window.say("next")?;
-        ensure!(window.line()? == "frame 1", "the window has stopped");
-        shows(&relayed, &expected)?;
+    }
+    let expected = dir.join("local.png");
+    let mut local = Command::new(
+        "local",
+        chain.binaries().path("pattern-client")?,
+        chain.log_dir(),
+    )
+    .env("WAYLAND_DISPLAY", relayed.socket())
+    .env("XDG_RUNTIME_DIR", relayed.runtime_dir())
+    .args(["--width=300", "--height=100", "--frames=5", "--step"])
+    .option("--expected", &expected)
+    .talk()?;
+    ensure!(local.line()? == "frame 0", "no local window");
+    shows(&relayed, &expected)?;
+    windows.push(local);
+    // Neighbours come and go.
+    works(chain, chain.app("personal"))?;
+    works(chain, chain.app("work"))?;
+    for frame in 1..=3 {
+        for window in &mut windows {
+            window.say("next")?;
+            ensure!(
+                window.line()? == format!("frame {frame}"),
+                "a window has stopped"
+            );
+        }
+    }
+    for mut window in windows {
         window.process().stop()?;
     }
     relayed.stop()
