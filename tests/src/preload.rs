@@ -2,7 +2,7 @@
 //! before libc.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
@@ -60,17 +60,33 @@ impl Chain {
     }
 }
 
-/// Builds a C program of the tests against libwayland-server.
+/// The library under the name that programs linked with it look for, and will find.
+///
+/// # Errors
+/// When it has not been built.
+pub fn linked_name(chain: &Chain) -> Result<PathBuf> {
+    let name = chain.paths().dir().join(format!("{LIBRARY}.1"));
+    std::os::unix::fs::symlink(library(chain.binaries())?, &name).context("link to the library")?;
+    Ok(name)
+}
+
+/// Builds a C program of the tests against libwayland-server, with `options` before it. Its libraries may
+/// be beside it.
 ///
 /// # Errors
 /// When there is no compiler or the program has faults.
-pub fn compile(chain: &Chain, source: &Path, name: &str, options: &[&str]) -> Result<PathBuf> {
+pub fn compile(
+    chain: &Chain,
+    sources: &[impl AsRef<OsStr>],
+    name: &str,
+    options: &[&OsStr],
+) -> Result<PathBuf> {
     let program = chain.paths().dir().join(name);
     let command = Command::new(format!("cc-{name}"), "cc", chain.log_dir())
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g"])
-        .arg("-o")
+        .args(["-Wl,-rpath,$ORIGIN", "-o"])
         .arg(&program)
-        .arg(source)
+        .args(sources)
         .args(options)
         .arg("-lwayland-server");
     let (status, log) = command.run()?;

@@ -5,8 +5,10 @@ mod server;
 mod wire;
 
 mod connections;
+mod contexts;
 mod deaths;
 mod descriptors;
 mod limits;
+mod linked;
 mod pools;
 mod symbols;

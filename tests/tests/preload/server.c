@@ -2,10 +2,10 @@
  * A Wayland server on libwayland-server, without a screen: what a compositor does with its clients,
  * and nothing else. It knows nothing of virtio_wl.
  *
- * usage: server SOCKET KEYMAPS FILES
+ * usage: server SOCKET KEYMAPS FILES CONTEXTS
  *
  * SOCKET is the name of its socket, KEYMAPS how many keymaps each keyboard gets at once, and FILES the
- * limit of open files (0: as it is). It prints "listening", and ends with its standard input. Each new
+ * limit of open files (0: as it is). CONTEXTS other than 0 offers security contexts. It prints "listening", and ends with its standard input. Each new
  * client is a line "client PID" on standard error.
  *
  * wl_surface.commit answers the frame callbacks with the sum of all bytes of the attached buffer.
@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #include <wayland-server.h>
+
+#include "contexts.h"
 
 /* 64 KiB: what a keymap with all its options comes to. */
 #define KEYMAP_SIZE 65536
@@ -221,8 +223,8 @@ int main(int argc, char **argv)
 	struct wl_display *display;
 	struct rlimit files;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: server SOCKET KEYMAPS FILES\n");
+	if (argc != 5) {
+		fprintf(stderr, "usage: server SOCKET KEYMAPS FILES CONTEXTS\n");
 		return 2;
 	}
 	keymaps = atoi(argv[2]);
@@ -238,6 +240,8 @@ int main(int argc, char **argv)
 	    !wl_global_create(display, &wl_compositor_interface, 1, NULL, bind_compositor) ||
 	    !wl_global_create(display, &wl_seat_interface, 5, NULL, bind_seat))
 		fail("globals");
+	if (atoi(argv[4]))
+		contexts_offer(display);
 	wl_event_loop_add_fd(wl_display_get_event_loop(display), STDIN_FILENO, WL_EVENT_READABLE,
 			     input, display);
 	puts("listening");

@@ -11,8 +11,14 @@ use crate::wire::Client;
 /// Name of its socket.
 const SOCKET: &str = "wayland-0";
 
-/// The app VM that clients are of.
-const VM: &str = "work";
+/// The app VM that most clients are of.
+pub(crate) const VM: &str = "work";
+
+/// The other one.
+pub(crate) const OTHER_VM: &str = "personal";
+
+/// What it is made of.
+const SOURCES: [&str; 2] = ["tests/preload/server.c", "tests/preload/contexts.c"];
 
 /// How a server is started.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,10 @@ pub(crate) struct Settings {
     pub(crate) keymaps: usize,
     /// Limit of open files; 0: as it is.
     pub(crate) files: usize,
+    /// Whether it can be told which VM a client is of.
+    pub(crate) contexts: bool,
+    /// How the library gets before libc.
+    pub(crate) library: Library,
 }
 
 impl Settings {
@@ -32,8 +42,19 @@ impl Settings {
             libwayland,
             keymaps: 1,
             files: 0,
+            contexts: false,
+            library: Library::Preloaded,
         }
     }
+}
+
+/// How the library gets before libc.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Library {
+    /// By `LD_PRELOAD`.
+    Preloaded,
+    /// The server was linked with it, and nothing is said at its start.
+    Linked,
 }
 
 /// A host, and a server in its compositor's VM.
@@ -48,9 +69,18 @@ pub(crate) struct Server {
 impl Server {
     /// A host whose server is not started yet.
     pub(crate) fn prepare(settings: Settings) -> Result<Self> {
-        let chain = Chain::builder()?.vm(VM, "#c62828").start_host()?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/server.c");
-        let program = preload::compile(&chain, &source, "wayland-server", &[])?;
+        let builder = Chain::builder()?.vm(VM, "#c62828").vm(OTHER_VM, "#2e7d32");
+        let chain = builder.start_host()?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sources = SOURCES.map(|source| root.join(source));
+        let program = match settings.library {
+            Library::Preloaded => preload::compile(&chain, &sources, "wayland-server", &[])?,
+            Library::Linked => {
+                let library = preload::linked_name(&chain)?;
+                let options = ["-Wl,--no-as-needed".as_ref(), library.as_os_str()];
+                preload::compile(&chain, &sources, "wayland-server", &options)?
+            }
+        };
         Ok(Self {
             talk: None,
             program,
@@ -73,8 +103,13 @@ impl Server {
             .command(&self.program, self.chain.binaries(), self.chain.log_dir())
             .arg(SOCKET)
             .arg(self.settings.keymaps.to_string())
-            .arg(self.settings.files.to_string());
-        let mut talk = self.chain.serving(command, SOCKET)?.talk()?;
+            .arg(self.settings.files.to_string())
+            .arg(u8::from(self.settings.contexts).to_string());
+        let mut command = self.chain.serving(command, SOCKET)?;
+        if self.settings.library == Library::Linked {
+            command = command.env_remove("LD_PRELOAD");
+        }
+        let mut talk = command.talk()?;
         let line = talk.line()?;
         ensure!(line == "listening", "the server said {line:?}");
         self.talk = Some(talk);
