@@ -56,6 +56,16 @@ pub fn at_thread_start(hook: fn()) {
     crate::dispatcher::at_thread_start(hook);
 }
 
+/// Starts a detached thread as those of this library are: it receives no signals, which are the
+/// program's, and calls the hook of [`at_thread_start`] first.
+///
+/// # Errors
+///
+/// That of pthread_create(3).
+pub fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    crate::dispatcher::spawn_quiet(name, body)
+}
+
 impl Device {
     /// As [`Channel::send`], on a VFD of this device whose kind the caller knows (see
     /// [`identify`](Self::identify)).

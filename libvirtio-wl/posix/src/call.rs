@@ -18,6 +18,7 @@ use virtio_wl::{
 };
 
 use crate::{
+    backlog,
     message::{Incoming, Outgoing},
     process,
     resolve::{Resolved, identify, resolve},
@@ -194,6 +195,34 @@ pub unsafe fn sendmsg(fd: RawFd, message: *const msghdr, flags: c_int) -> io::Re
     send_all(&resolved, &mut message.bufs, &message.fds, flags)
 }
 
+/// As [`sendmsg`], for programs that count on what a socket holds, as libwayland does: never waits, and
+/// keeps what the device has no room for now, up to 256 KiB and 28 descriptors for a connection.
+///
+/// What is kept is sent by later calls for the connection, [`recvmsg`] among them, or by a thread. An
+/// error that it meets is that of the next call. It is lost when the connection is closed.
+///
+/// # Safety
+///
+/// As for [`sendmsg`].
+///
+/// # Errors
+///
+/// As for [`sendmsg`].
+#[allow(unsafe_code)]
+pub unsafe fn sendmsg_buffered(
+    fd: RawFd,
+    message: *const msghdr,
+    flags: c_int,
+) -> io::Result<usize> {
+    let resolved = resolve(fd)?;
+    if flags & libc::MSG_OOB != 0 {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    // SAFETY: by contract.
+    let message = unsafe { Outgoing::read(message) }?;
+    backlog::send(&resolved, &message.bufs, &message.fds)
+}
+
 fn send_all(
     resolved: &Resolved<'_>,
     mut bufs: &mut [IoSlice<'_>],
@@ -261,6 +290,8 @@ pub unsafe fn recvmsg(
     if flags & unknown != 0 {
         return Err(Errno::EOPNOTSUPP.into());
     }
+    // What cannot be sent is for the next sender to hear: there may be something to receive still.
+    let _ = backlog::flush(&resolved);
     // SAFETY: by contract.
     let mut message = unsafe { Incoming::new(message) }?;
     let mut vfds = Vec::new();

@@ -13,6 +13,7 @@
 //! | `message` | `struct msghdr`: checked on the way in, filled on the way out |
 //! | `call` | the calls |
 //! | `mapping` | mmap and its like, for programs that make mappings larger |
+//! | `backlog` | what connections keep until the device has room |
 //! | `errno` | the errno of an error |
 //!
 //! # Blocking
@@ -27,6 +28,7 @@
 //! With the embedded driver every call fails with `ENODEV` in a forked child, whose copies keep the
 //! VFDs open until it executes a program or exits. With the kernel's driver a child can use them.
 
+mod backlog;
 mod call;
 mod errno;
 mod mapping;
@@ -38,7 +40,7 @@ mod table;
 pub use self::{
     call::{
         AcceptFlags, ReceivedPipes, accept, allocate, connect, kind, listen, peer, pipe, recvmsg,
-        sendmsg, set_nonblocking,
+        sendmsg, sendmsg_buffered, set_nonblocking,
     },
     errno::errno,
     mapping::{mmap, mremap, munmap, record},

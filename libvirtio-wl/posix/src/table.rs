@@ -22,6 +22,8 @@ use virtio_wl::{
     bare::{ListenerState, StreamState},
 };
 
+use crate::backlog::Backlog;
+
 /// Entries before the first look for dead ones.
 const FIRST_SWEEP: usize = 64;
 
@@ -33,6 +35,7 @@ pub(crate) struct Connection {
     pub(crate) kind: VfdKind,
     pub(crate) stream: StreamState,
     pub(crate) role: Role,
+    pub(crate) backlog: Backlog,
     nonblocking: AtomicBool,
 }
 
@@ -53,6 +56,7 @@ impl Connection {
             kind,
             stream: StreamState::default(),
             role,
+            backlog: Backlog::default(),
             nonblocking: AtomicBool::new(nonblocking),
         }
     }

@@ -4,6 +4,7 @@ mod libwayland;
 mod server;
 mod wire;
 
+mod bursts;
 mod connections;
 mod contexts;
 mod deaths;

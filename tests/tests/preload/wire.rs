@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::scm;
 use integration_tests::wait::{self, Deadline};
 
-const DISPLAY: u32 = 1;
+pub(crate) const DISPLAY: u32 = 1;
 const REGISTRY: u32 = 2;
 
 /// Most bytes read at once.
@@ -219,6 +219,28 @@ impl Client {
             opcode: (word & 0xffff) as u16,
             body,
         }))
+    }
+
+    /// The protocol error that ends what is being done; what was sent behind its cause may fail.
+    pub(crate) fn protocol_error<T: std::fmt::Debug>(
+        &mut self,
+        mut done: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<String> {
+        let first = match done(self) {
+            Ok(value) => bail!("no protocol error, but {value:?}"),
+            Err(error) => error.to_string(),
+        };
+        if first.contains("protocol error") {
+            return Ok(first);
+        }
+        loop {
+            let error = match self.event() {
+                Ok(_) => continue,
+                Err(error) => error.to_string(),
+            };
+            ensure!(error.contains("protocol error"), "{first}, then {error}");
+            return Ok(error);
+        }
     }
 
     /// Waits until the server has closed the connection, whatever it says before.

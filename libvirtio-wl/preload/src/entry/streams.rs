@@ -180,8 +180,9 @@ fn otherwise(result: ssize_t, before: c_int, call: impl FnOnce() -> io::Result<u
 }
 
 unsafe fn send_vfd(fd: c_int, msg: *const msghdr, flags: c_int) -> io::Result<usize> {
+    // libwayland closes clients that do not take as much as a socket holds.
     // SAFETY: as the caller's.
-    unsafe { virtio_wl_posix::sendmsg(fd, msg, flags) }
+    unsafe { virtio_wl_posix::sendmsg_buffered(fd, msg, flags) }
 }
 
 unsafe fn recv_vfd(fd: c_int, msg: *mut msghdr, flags: c_int) -> io::Result<usize> {

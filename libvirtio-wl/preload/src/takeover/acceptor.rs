@@ -8,15 +8,16 @@ use std::{
     io, iter, mem,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::mpsc::{self, SyncSender},
-    thread,
 };
 
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{SigSet, SigmaskHow},
 };
-use virtio_wl::Peer;
+use virtio_wl::{
+    Peer,
+    bare::{at_thread_start, spawn_quiet},
+};
 use virtio_wl_posix::AcceptFlags;
 
 use super::{labels::Labels, retry::Retry};
@@ -31,22 +32,10 @@ const ACCEPT: AcceptFlags = AcceptFlags::CLOEXEC
 /// Starts the threads: one accepts, so that no connection waits at the host for longer than it likes; one
 /// tells the compositor whose they are.
 pub(super) fn spawn(context: String, labels: Labels) -> io::Result<()> {
-    virtio_wl::bare::at_thread_start(boundary::stay_inside);
+    at_thread_start(boundary::stay_inside);
     let (sender, receiver) = mpsc::sync_channel(MAX_WAITING);
-    thread("wl-labels", move || labels.run(&receiver))?;
-    thread("wl-accept", move || run(&context, &sender))
-}
-
-/// Starts a thread. It receives no signals: they are the server's.
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    // A thread inherits the mask, so that there is no moment at which it could be chosen.
-    let old = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(|| {
-        boundary::stay_inside();
-        body();
-    });
-    old.thread_set_mask()?;
-    spawned.map(drop)
+    spawn_quiet("wl-labels", move || labels.run(&receiver))?;
+    spawn_quiet("wl-accept", move || run(&context, &sender))
 }
 
 /// Why nothing more is accepted for now.
