@@ -3,18 +3,29 @@
 
 use anyhow::{Context as _, Result};
 use integration_tests::Picture;
+use integration_tests::picture::Rgb;
 use integration_tests::screen::{self, Screen as _};
 use integration_tests::vm::{Program, Vm, VmChain};
 
 use super::vms::{CONFIG_PATH, GTK_PROGRAM};
 use super::{FOOT_CONFIG, PERSONAL, Progress, WORK};
 
-/// What the terminal of the app VM shows.
-const APP_SCRIPT: &str = r"printf '\n  \033[1mThis terminal runs in the app VM \033[32mpersonal\033[0m\033[1m.\033[0m\n\n  Its window crossed to the compositor VM over virtio_wl.\n\n  $ '; exec tail -f /dev/null";
-/// What the terminal of the compositor's VM shows.
-const LOCAL_SCRIPT: &str = r"printf '\n  \033[1mThis terminal runs in the compositor VM.\033[0m\n\n  It uses the same socket of the compositor.\n\n  $ '; exec tail -f /dev/null";
+/// What the terminal of the app VM shows; its last bytes are a mark in [`APP_MARK`].
+const APP_SCRIPT: &str = r"printf '\n  \033[1mThis terminal runs in the app VM personal.\033[0m\n\n  Its window crossed to the compositor VM over virtio_wl.\n\n  \033[48;2;46;125;50m          \033[0m '; exec tail -f /dev/null";
+/// Colour of its mark.
+const APP_MARK: Rgb = [46, 125, 50];
+/// Its size in pixels: it shows the program of the other app VM below.
+const APP_SIZE: &str = "--window-size-pixels=620x400";
+/// What the terminal of the compositor's VM shows; its last bytes are a mark in [`LOCAL_MARK`].
+const LOCAL_SCRIPT: &str = r"printf '\n  \033[1mThis one runs in the compositor VM.\033[0m\n\n  \033[48;2;48;80;160m          \033[0m '; exec tail -f /dev/null";
+/// Colour of its mark.
+const LOCAL_MARK: Rgb = [48, 80, 160];
+/// Its size in pixels: it shows the terminal of the app VM below.
+const LOCAL_SIZE: &str = "--window-size-pixels=400x120";
+/// Pixels of a mark that are seen at least.
+const MARKED: usize = 200;
 /// Pixels that a new window changes at least.
-const WINDOW: usize = 20_000;
+const WINDOW: usize = 10_000;
 /// Pixels that a panel's clock may change when nothing else does.
 const CLOCK: usize = 1_000;
 
@@ -25,22 +36,28 @@ pub(super) fn start_programs(chain: &VmChain, progress: &mut Progress) -> Result
     for vm in [personal, chain.compositor()?] {
         vm.write_file(CONFIG_PATH, FOOT_CONFIG)?;
     }
-    let foot = |script| vec!["foot", &*config, "sh", "-c", script];
-    let mut start = |vm: &Vm, name: &str, argv: Vec<&str>| {
+    let foot = |size, script| vec!["foot", &*config, size, "sh", "-c", script];
+    let mut start = |vm: &Vm, name: &str, argv: Vec<&str>, mark: Option<Rgb>| {
         let program = argv.first().copied().unwrap_or_default().to_owned();
-        let started = shown(chain, vm, argv)?;
+        let started = shown(chain, vm, argv, mark)?;
         progress.say(&format!("{name}: {program} has a window"));
         anyhow::Ok(started)
     };
+    let (app, local) = (foot(APP_SIZE, APP_SCRIPT), foot(LOCAL_SIZE, LOCAL_SCRIPT));
     Ok(vec![
-        start(work, "app VM work", vec![GTK_PROGRAM])?,
-        start(personal, "app VM personal", foot(APP_SCRIPT))?,
-        start(chain.compositor()?, "compositor VM", foot(LOCAL_SCRIPT))?,
+        start(work, "app VM work", vec![GTK_PROGRAM], None)?,
+        start(personal, "app VM personal", app, Some(APP_MARK))?,
+        start(
+            chain.compositor()?,
+            "compositor VM",
+            local,
+            Some(LOCAL_MARK),
+        )?,
     ])
 }
 
-/// Starts a program, and waits until the screen has changed and stays.
-fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>) -> Result<Program> {
+/// Starts a program, and waits until the screen has changed, shows its mark, and stays.
+fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>, mark: Option<Rgb>) -> Result<Program> {
     let screen = chain.screen()?;
     let path = chain.host().paths().dir().join("screen.png");
     let before = screen.picture(&path)?;
@@ -53,7 +70,8 @@ fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>) -> Result<Program> {
         };
         let settled = last.as_ref().is_some_and(|last| near(last, CLOCK));
         last = Some(picture.clone());
-        settled && !near(&before, WINDOW)
+        let marked = mark.is_none_or(|mark| picture.count(mark) >= MARKED);
+        settled && marked && !near(&before, WINDOW)
     });
     drawn.with_context(|| program.story())?;
     Ok(program)

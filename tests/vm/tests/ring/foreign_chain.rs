@@ -1,6 +1,6 @@
 //! Debian's compositors, unmodified, with clients of two app VMs and of their own VM at once.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use integration_tests::vm::{Program, VmChain, VmChainBuilder};
 use vm_tests::foreign::{self, LARGE, MEDIUM, SMALL, STAY, Size, Typing};
 use vm_tests::scene::{PERSONAL, WORK};
@@ -97,6 +97,59 @@ fn weston_serves_two_app_vms_and_a_local_client() -> Result<()> {
 #[ignore = "full set: cargo xtask test --ring vm --all"]
 fn cage_serves_two_app_vms_and_a_local_client() -> Result<()> {
     serves_two_app_vms_and_a_local_client("cage")
+}
+
+fn serves_new_windows_after_a_crash(chain: &VmChain, compositor: &str) -> Result<()> {
+    let (screen, app) = (chain.compositor()?, chain.app(PERSONAL.0)?);
+    let background = BACKGROUNDS[0];
+    let terminal = foreign::terminal(app, MEDIUM, background, &STAY)?;
+    let name = format!("{compositor}-before-crash");
+    let seen = foreign::wait_colours(screen, &name, &[background]);
+    seen.with_context(|| terminal.story())?;
+
+    let (ready, ends) = (screen.ready_count(), screen.service_end_count());
+    foreign::crash(screen, compositor)?;
+    screen.wait_service_end(ends)?;
+    let ended = terminal.wait()?;
+    ensure!(
+        !ended.success(),
+        "a terminal without its compositor: {ended:?}"
+    );
+    screen.wait_ready_again(ready)?;
+    let terminal = foreign::terminal(app, MEDIUM, background, &STAY)?;
+    let name = format!("{compositor}-after-crash");
+    let seen = foreign::wait_colours(screen, &name, &[background]);
+    seen.with_context(|| terminal.story())?;
+    terminal.stop().map(drop)
+}
+
+fn comes_back(
+    compositor: &str,
+    change: impl FnOnce(VmChainBuilder) -> VmChainBuilder,
+) -> Result<()> {
+    let Some(chain) = foreign::start(compositor, change)? else {
+        return Ok(());
+    };
+    serves_new_windows_after_a_crash(&chain, compositor)?;
+    chain.stop()
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn labwc_serves_new_windows_after_a_crash() -> Result<()> {
+    comes_back("labwc", |builder| builder)
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn weston_serves_new_windows_after_a_crash() -> Result<()> {
+    comes_back("weston", |builder| builder)
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn a_relay_serves_new_windows_after_a_crash_of_its_compositor() -> Result<()> {
+    comes_back("labwc", VmChainBuilder::relay)
 }
 
 #[test]
