@@ -3,6 +3,7 @@
 
 mod compile;
 mod differential;
+mod examples;
 mod header;
 mod installed;
 mod programs;
