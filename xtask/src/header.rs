@@ -1,16 +1,18 @@
-//! `include/virtio_wl.h`, made of the C ABI's sources.
+//! `include/virtio_wl.h`, made of the C ABI's sources, and the manual pages of its functions.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cargo;
 
-/// Make include/virtio_wl.h anew from the sources of the C ABI.
+mod manual;
+
+/// Make include/virtio_wl.h and the manual pages of section 3 anew from the sources of the C ABI.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only say whether the committed header is what would be made
+    /// Only say whether the committed files are what would be made
     #[arg(long)]
     check: bool,
 }
@@ -21,34 +23,41 @@ pub(crate) fn path() -> PathBuf {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if args.check {
-        return check();
+    let header = generate()?;
+    let pages = manual::pages(&header).context("manual pages")?;
+    let mut files = vec![(path(), header)];
+    files.extend(pages.into_iter().map(|page| {
+        let path = cargo::root().join("docs/man").join(page.name);
+        (path.with_extension("3"), page.text)
+    }));
+    for (path, text) in &files {
+        if args.check {
+            compare(path, text)?;
+        } else {
+            write(path, text)?;
+        }
     }
-    let path = path();
-    let dir = path.parent().context("its directory")?;
-    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    fs::write(&path, generate()?).with_context(|| path.display().to_string())
+    Ok(())
 }
 
-/// Compares the committed header with the sources.
-///
-/// # Errors
-/// When they differ; with the first line that does.
-pub(crate) fn check() -> Result<()> {
-    let path = path();
-    let committed = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let made = generate()?;
+fn write(path: &Path, text: &str) -> Result<()> {
+    let dir = path.parent().context("its directory")?;
+    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// Compares a committed file with what the sources make; says in which line they differ.
+fn compare(path: &Path, made: &str) -> Result<()> {
+    let committed = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     if committed == made {
         return Ok(());
     }
-    let differs = |(old, new): &(&str, &str)| old != new;
-    let number = committed
-        .lines()
-        .zip(made.lines())
-        .take_while(|lines| !differs(lines));
+    let same = |(old, new): &(&str, &str)| old == new;
+    let lines = committed.lines().zip(made.lines()).take_while(same);
     bail!(
-        "include/virtio_wl.h differs from the sources in line {}: run `cargo xtask header`",
-        number.count() + 1
+        "{} differs from the sources in line {}: run `cargo xtask header`",
+        path.display(),
+        lines.count() + 1
     );
 }
 

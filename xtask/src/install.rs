@@ -70,7 +70,11 @@ const PRELOAD: Library = Library {
 const ABI: u32 = 1;
 
 /// The sections of our manual pages, with what they are about.
-const MAN_SECTIONS: [(&str, Part); 2] = [("1", Part::Programs), ("3", Part::Libraries)];
+const MAN_SECTIONS: [(&str, Part); 3] = [
+    ("1", Part::Programs),
+    ("3", Part::Libraries),
+    ("7", Part::Libraries),
+];
 
 impl Library {
     /// Whether the package is there.

@@ -50,7 +50,7 @@ enum Task {
     Image(vm::ImageArgs),
     /// Boot one guest, with its console or a shell on this terminal
     Vm(vm::run::Args),
-    /// Make include/virtio_wl.h anew from the sources of the C ABI
+    /// Make include/virtio_wl.h and the manual pages of section 3 anew from the C ABI's sources
     Header(header::Args),
     /// Install libraries, header, programs and manual pages
     Install(install::Args),

@@ -138,7 +138,11 @@ pub fn kind(fd: BorrowedFd<'_>) -> io::Result<Option<VfdKind>> {
 ///
 /// `EBADF`; `ENOTSOCK` when it is none that was handed out here.
 pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
-    let connection = table::get(fd)?.ok_or(Errno::ENOTSOCK)?;
+    let Some(connection) = table::get(fd)? else {
+        // Whether it is open was not looked at if there are none.
+        fcntl(fd, FcntlArg::F_GETFD)?;
+        return Err(Errno::ENOTSOCK.into());
+    };
     connection.set_nonblocking(nonblocking);
     Ok(())
 }

@@ -57,3 +57,33 @@ impl Installed {
         Ok(text.split_whitespace().map(OsString::from).collect())
     }
 }
+
+#[test]
+fn packagers_get_a_tree_of_their_own() -> Result<()> {
+    let dir = integration_tests::TestDir::new()?;
+    let mut xtask = Command::new(Binaries::beside_this_one()?.path("xtask")?);
+    xtask.args(["install", "--debug", "--no-build", "--prefix", "/usr"]);
+    xtask.args([
+        "--libdir",
+        "lib/triplet",
+        "--only",
+        "libraries",
+        "--destdir",
+    ]);
+    let output = xtask.arg(dir.join("stage")).output().context("xtask")?;
+    ensure!(output.status.success(), "xtask install: {output:?}");
+    let usr = dir.join("stage/usr");
+    for file in [
+        "include/virtio_wl.h",
+        "lib/triplet/libvirtio_wl.a",
+        "lib/triplet/libvirtio_wl.so.1",
+        "share/man/man3/virtio_wl_connect.3",
+    ] {
+        ensure!(usr.join(file).is_file(), "{file}");
+    }
+    let link = std::fs::read_link(usr.join("lib/triplet/libvirtio_wl.so"))?;
+    ensure!(link == Path::new("libvirtio_wl.so.1"), "{}", link.display());
+    let pc = std::fs::read_to_string(usr.join("lib/triplet/pkgconfig/virtio-wl.pc"))?;
+    ensure!(pc.contains("libdir=/usr/lib/triplet\n"), "{pc}");
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod differential;
 mod examples;
 mod header;
 mod installed;
+mod manual;
 mod programs;
 mod symbols;
 mod world;

@@ -15,7 +15,7 @@ const LIST: &str = include_str!("../symbols.txt");
 /// `DF_1_NODELETE`.
 const NODELETE: u64 = 8;
 
-fn listed() -> BTreeSet<&'static str> {
+pub(crate) fn listed() -> BTreeSet<&'static str> {
     LIST.lines().filter(|line| !line.starts_with('#')).collect()
 }
 

@@ -58,6 +58,7 @@ static void closed_descriptors(void)
 	descriptor_fails(-1, EBADF);
 	FAILS(virtio_wl_is_vfd(fd), EBADF);
 	FAILS(virtio_wl_is_vfd(-1), EBADF);
+	FAILS(virtio_wl_set_nonblock(fd, 1), EBADF);
 	FAILS(virtio_wl_mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0), EBADF);
 }
 

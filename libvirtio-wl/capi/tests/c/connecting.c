@@ -53,11 +53,24 @@ static void too_many_descriptors(void)
 	unlimit_fds(limit);
 }
 
+/* A message with ordinary memory, which is copied when it is sent: its descriptor. */
+static int with_memory(struct one *one, off_t size)
+{
+	int file = memfd_create("file", MFD_CLOEXEC);
+
+	CHECK(file >= 0 && ftruncate(file, size) == 0);
+	one_init(one, "x", 1);
+	one_put(one, &file, 1);
+	return file;
+}
+
 static void too_many_vfds(void)
 {
 	static int fds[MANY];
+	struct pair announcer = announcer_open(), pair = pair_open();
+	int waiting = announce(announcer.host, 1), count = 0, file, accepted;
 	struct rlimit limit;
-	int count = 0;
+	struct one one;
 
 	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
 	CHECK(limit.rlim_max >= 2 * MANY);
@@ -70,6 +83,10 @@ static void too_many_vfds(void)
 	FAILS(virtio_wl_memfd_create("", 1, 0), ENOSPC);
 	FAILS(virtio_wl_connect("wl-accept"), ENOSPC);
 	FAILS(virtio_wl_listen("wl-accept"), ENOSPC);
+	FAILS(virtio_wl_accept4(announcer.guest, NULL, NULL, 0), ENOSPC);
+	file = with_memory(&one, 1);
+	FAILS(virtio_wl_sendmsg(pair.guest, &one.msg, 0), ENOSPC);
+	close(file);
 	while (count)
 		close(fds[--count]);
 	do
@@ -77,17 +94,33 @@ static void too_many_vfds(void)
 	while (fds[0] < 0 && errno == ENOSPC);
 	CHECK(fds[0] >= 0);
 	close(fds[0]);
+	/* It has been kept. */
+	accepted = virtio_wl_accept4(announcer.guest, NULL, NULL, 0);
+	CHECK(accepted >= 0);
+	close(accepted);
+	close(waiting);
+	pair_close(pair);
+	pair_close(announcer);
 }
 
 static void no_room_for_memory(void)
 {
-	int fds[5], count = 0;
+	struct pair pair = pair_open();
+	int fds[5], count = 0, file;
+	struct one one;
 
 	/* The device's region has 4 GiB. */
 	while (count < 5 && (fds[count] = virtio_wl_memfd_create("", 0xfffff000, 0)) >= 0)
 		count++;
 	CHECK(count < 5);
 	FAILS(virtio_wl_memfd_create("", 0xfffff000, 0), ENOMEM);
+	file = with_memory(&one, 0xfffff000);
+	FAILS(virtio_wl_sendmsg(pair.guest, &one.msg, 0), ENOMEM);
+	close(file);
+	file = with_memory(&one, INT64_C(5) << 30);
+	FAILS(virtio_wl_sendmsg(pair.guest, &one.msg, 0), EFBIG);
+	close(file);
+	pair_close(pair);
 	while (count)
 		close(fds[--count]);
 }

@@ -133,11 +133,19 @@ static void creating_fails(void)
 
 static void the_quota_is_told(void)
 {
-	int fd = virtio_wl_memfd_create("", QUOTA / 2, 0);
+	int fd = virtio_wl_memfd_create("", QUOTA / 2, 0), file = memfd_create("file", MFD_CLOEXEC);
+	struct pair pair = pair_open();
+	struct one one;
 
-	CHECK(fd >= 0);
+	CHECK(fd >= 0 && ftruncate(file, QUOTA) == 0);
 	FAILS(virtio_wl_memfd_create("", QUOTA, 0), EDQUOT);
+	/* Ordinary memory is copied when it is sent. */
+	one_init(&one, "x", 1);
+	one_put(&one, &file, 1);
+	FAILS(virtio_wl_sendmsg(pair.guest, &one.msg, 0), EDQUOT);
+	close(file);
 	close(fd);
+	pair_close(pair);
 }
 
 static void mapping_fails(void)
