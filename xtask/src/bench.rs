@@ -103,7 +103,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return vms::run(args);
     }
     deps::require(&[deps::BUILD, deps::PROGRAMS])?;
-    println!("building (release: a few minutes the first time) ...");
+    println!(
+        "building ({:?}: a few minutes the first time) ...",
+        args.profile
+    );
     let binaries = cargo::build_everything(args.profile)?;
     if args.spread {
         println!("all cores (--spread): expect figures of the scheduler's placement");

@@ -1,4 +1,4 @@
-//! How fast a Wayland server's events come: as many as it is asked for, 64 KiB at once.
+//! How fast a Wayland server's events come, 4 KiB for each question, with several questions on the way.
 
 use anyhow::{Context, Result, ensure};
 use wayland_client::{
@@ -11,15 +11,20 @@ use crate::{
     timing::{self, Summary},
 };
 
-/// Bytes of events per round: sixteen times what libwayland sends at once, so that server and client
-/// work at the same time.
-const BYTES: usize = 16 * 4096;
+/// Bytes of events that each question is answered with: what libwayland sends at once.
+const BYTES: usize = 4096;
+
+/// Questions on the way, so that server and client work at the same time.
+const WINDOW: usize = 4;
+
+/// Questions per round: enough that it does not matter who of both had the processor first.
+const QUESTIONS: usize = 64;
 
 /// What has come.
 #[derive(Default)]
 struct Seen {
     bytes: usize,
-    done: bool,
+    answers: usize,
 }
 
 impl Dispatch<wl_registry::WlRegistry, ()> for Seen {
@@ -47,7 +52,7 @@ impl Dispatch<wl_callback::WlCallback, ()> for Seen {
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
-        state.done = true;
+        state.answers += 1;
     }
 }
 
@@ -57,23 +62,31 @@ pub(crate) fn measure(rounds: &Rounds) -> Result<Summary> {
     let display = connection.display();
     let mut queue = connection.new_event_queue();
     let handle = queue.handle();
-    let mut round = |registries: usize| -> Result<usize> {
-        let mut seen = Seen::default();
+    let ask = |registries: usize| {
         for _ in 0..registries {
             display.get_registry(&handle, ());
         }
         display.sync(&handle, ());
-        while !seen.done {
-            queue.blocking_dispatch(&mut seen)?;
-        }
-        Ok(seen.bytes)
     };
-    let each = round(1)?;
-    ensure!(each > 0, "a server without globals");
-    let registries = BYTES.div_ceil(each);
+    let mut wait = |seen: &mut Seen, answers: usize| -> Result<()> {
+        while seen.answers < answers {
+            queue.blocking_dispatch(seen)?;
+        }
+        Ok(())
+    };
+    let mut seen = Seen::default();
+    ask(1);
+    wait(&mut seen, 1)?;
+    ensure!(seen.bytes > 0, "a server without globals");
+    let registries = BYTES.div_ceil(seen.bytes);
     timing::time(rounds, || {
-        let bytes = round(registries)?;
-        ensure!(bytes >= BYTES, "{bytes} bytes of events");
+        let mut seen = Seen::default();
+        for asked in 0..QUESTIONS {
+            ask(registries);
+            wait(&mut seen, (asked + 1).saturating_sub(WINDOW))?;
+        }
+        wait(&mut seen, QUESTIONS)?;
+        ensure!(seen.bytes >= QUESTIONS * BYTES, "{} bytes", seen.bytes);
         Ok(())
     })
 }

@@ -74,7 +74,7 @@ enum Role {
         #[command(flatten)]
         rounds: Rounds,
     },
-    /// Measure 64 KiB of events of the server in `WAYLAND_DISPLAY` or `WAYLAND_SOCKET`.
+    /// Measure 64 times 4 KiB of events of the server in `WAYLAND_DISPLAY` or `WAYLAND_SOCKET`.
     Events {
         #[command(flatten)]
         rounds: Rounds,

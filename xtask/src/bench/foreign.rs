@@ -15,8 +15,8 @@ use super::{VM, table};
 const PLAIN: &str = "wayland-plain";
 const BEHIND: &str = "wayland-behind";
 
-/// Rounds of events and of the socket pair for each of the others: they are as much longer.
-const LONGER: usize = 10;
+/// Others for each round of events, and of the socket pair: they are as much longer.
+const LONGER: usize = 20;
 
 /// What is measured, in the order of [`Variant::ALL`].
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +54,13 @@ impl Variant {
     fn name(self) -> &'static str {
         match self {
             Self::Plain(Load::Sync) => "sync, weston",
-            Self::Local(Load::Sync) => "sync, with library, local",
-            Self::Remote(Load::Sync) => "sync, with library, VM",
-            Self::Plain(Load::Events) => "64 KiB, weston",
-            Self::Local(Load::Events) => "64 KiB, with library, local",
-            Self::Remote(Load::Events) => "64 KiB, with library, VM",
+            Self::Local(Load::Sync) => "sync, library, local",
+            Self::Remote(Load::Sync) => "sync, library, VM",
+            Self::Plain(Load::Events) => "64 x 4 KiB, weston",
+            Self::Local(Load::Events) => "64 x 4 KiB, library, local",
+            Self::Remote(Load::Events) => "64 x 4 KiB, library, VM",
             Self::Pair => "100 messages, socket pair",
-            Self::PairBehind => "100 messages, with library",
+            Self::PairBehind => "100 messages, library",
         }
     }
 }
