@@ -1,7 +1,17 @@
 //! The clipboard works inside a VM, and never between two.
 
 use anyhow::{Result, ensure};
-use integration_tests::{Chain, skip};
+use integration_tests::{AppVm, Chain, Talk, skip};
+
+/// Runs `copy`, a `wl-copy` that goes on in the background once it owns the clipboard. It can come to
+/// that only while nobody else has the keyboard, so nobody may paste before.
+fn copied(chain: &Chain, vm: &AppVm, copy: &str) -> Result<Talk> {
+    let script = format!("{copy} && echo copied && read end");
+    let copy = chain.sommelier(vm, "copy")?.args(["sh", "-c", &script]);
+    let mut copy = copy.talk()?;
+    ensure!(copy.line()? == "copied", "nothing was copied");
+    Ok(copy)
+}
 
 #[test]
 fn what_is_copied_in_a_vm_is_pasted_there_and_nowhere_else() -> Result<()> {
@@ -15,22 +25,14 @@ fn what_is_copied_in_a_vm_is_pasted_there_and_nowhere_else() -> Result<()> {
         .vm("work", "#c62828")
         .start()?;
     let (here, elsewhere) = (chain.app("personal"), chain.app("work"));
-    // In the foreground it stays as long as it owns the clipboard.
-    let mut copy = chain.spawn(here, "wl-copy", ["--foreground", TEXT])?;
-    let pasted = integration_tests::wait::until(
-        "the clipboard to be offered",
-        integration_tests::wait::Deadline::step(),
-        || {
-            let (status, text) = chain.sommelier(here, "paste")?.arg("wl-paste").run()?;
-            Ok(status.success().then_some(text))
-        },
-    )?;
+    let mut copy = copied(&chain, here, &format!("wl-copy '{TEXT}'"))?;
+    let (_, pasted) = chain.sommelier(here, "paste")?.arg("wl-paste").run()?;
     ensure!(pasted.lines().last() == Some(TEXT), "pasted: {pasted:?}");
 
     let (status, text) = chain.sommelier(elsewhere, "paste")?.arg("wl-paste").run()?;
     ensure!(!status.success(), "the other VM has pasted: {text:?}");
     ensure!(!text.contains(TEXT), "the other VM has pasted: {text:?}");
-    copy.stop()?;
+    copy.process().stop()?;
     chain.stop()
 }
 
@@ -48,21 +50,12 @@ fn a_large_paste_arrives_whole() -> Result<()> {
         .map(|at| b'a' + u8::try_from(at * 7 % 23).unwrap_or(0))
         .collect();
     let (source, target) = (dir.write("source", &data)?, dir.join("target"));
-    let script = format!(
-        "exec wl-copy --foreground --type text/plain < {}",
-        source.display()
-    );
-    let mut copy = chain.spawn(vm, "sh", ["-c", &script])?;
+    let script = format!("wl-copy --type text/plain < {}", source.display());
+    let mut copy = copied(&chain, vm, &script)?;
     let script = format!("exec wl-paste --no-newline > {}", target.display());
-    integration_tests::wait::until(
-        "the clipboard to be offered",
-        integration_tests::wait::Deadline::step(),
-        || {
-            let command = chain.sommelier(vm, "paste")?.args(["sh", "-c", &script]);
-            Ok(command.run()?.0.success().then_some(()))
-        },
-    )?;
+    let command = chain.sommelier(vm, "paste")?.args(["sh", "-c", &script]);
+    ensure!(command.run()?.0.success(), "nothing was pasted");
     ensure!(std::fs::read(&target)? == data, "the pasted bytes differ");
-    copy.stop()?;
+    copy.process().stop()?;
     chain.stop()
 }

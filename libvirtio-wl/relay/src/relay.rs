@@ -127,16 +127,22 @@ impl Relay {
 
     /// Connects the waiting connection, if there is one, or sees to it that it is tried again.
     fn progress(&mut self) {
-        let Some(mut waiting) = self.waiting.take() else {
+        let Some(waiting) = self.take_waiting() else {
             return;
         };
-        if let Some(timer) = waiting.timer.take() {
-            self.handle.remove(timer);
-        }
         let vms = &self.vms;
         let is_used = |id| vms.contains_key(&id);
         let way = self.labels.way(&waiting.peer, &self.display, is_used);
         self.go(waiting, way);
+    }
+
+    /// The waiting connection, without its timer.
+    fn take_waiting(&mut self) -> Option<Waiting> {
+        let mut waiting = self.waiting.take()?;
+        if let Some(timer) = waiting.timer.take() {
+            self.handle.remove(timer);
+        }
+        Some(waiting)
     }
 
     /// Connects a connection by a way, if there is one.
@@ -209,7 +215,7 @@ impl Relay {
         };
         self.hears = false;
         tracing::debug!(%error, "the compositor says no more of labels");
-        if let Some(waiting) = self.waiting.take() {
+        if let Some(waiting) = self.take_waiting() {
             match error {
                 // Not the next time, perhaps; this one has waited for long enough.
                 Error::Refused(_) => {
@@ -217,8 +223,7 @@ impl Relay {
                     self.go(waiting, way);
                 }
                 // At once would be again and again, with a compositor that takes no clients.
-                _ if waiting.timer.is_none() => self.try_later(waiting, &error),
-                _ => self.waiting = Some(waiting),
+                _ => self.try_later(waiting, &error),
             }
         }
         false
@@ -256,7 +261,7 @@ impl Relay {
             Vacant(place) => {
                 let vm = Vm::new(peer.vm_name.clone())?;
                 let source = watch(&self.handle, peer.vm_id, vm.events()?)?;
-                tracing::info!(vm = %peer.vm_name, id = %peer.vm_id, "serving");
+                tracing::debug!(vm = %peer.vm_name, id = %peer.vm_id, "has a connection");
                 Ok(place.insert(Entry {
                     vm,
                     source,

@@ -40,11 +40,17 @@ fn clipboards_of_all_sizes_arrive_whole_in_another_vm_and_locally() -> Result<()
     for size in [1, 64 << 10, MIB, 16 * MIB] {
         let data = data(size);
         let source = dir.write("source", &data)?;
+        // It goes on in the background once it owns the clipboard, which it can only come to while
+        // nobody else has the keyboard.
         let script = format!(
-            "exec wl-copy --foreground --type text/plain < {}",
+            "wl-copy --type text/plain < {} && echo copied && read end",
             source.display()
         );
-        let mut copy = chain.spawn(from, "sh", ["-c", &script])?;
+        let mut copy = chain
+            .sommelier(from, "copy")?
+            .args(["sh", "-c", &script])
+            .talk()?;
+        ensure!(copy.line()? == "copied", "nothing was copied");
         for local in [false, true] {
             let target = dir.join("target");
             wait::until("the clipboard to be offered", Deadline::step(), || {
@@ -63,7 +69,7 @@ fn clipboards_of_all_sizes_arrive_whole_in_another_vm_and_locally() -> Result<()
                 pasted.len()
             );
         }
-        copy.stop()?;
+        copy.process().stop()?;
     }
     relayed.stop()
 }

@@ -1,6 +1,6 @@
 //! What one client does wrong costs that client alone.
 
-use std::io::PipeReader;
+use std::io::{PipeReader, Read as _};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
@@ -9,6 +9,7 @@ use integration_tests::wait::{self, Deadline};
 use integration_tests::{scm, skip};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::server::{came, connect, start_server};
 use crate::setup::{Relayed, staying, stepping, works};
 
 /// Runs an attack of a client in `work` beside programs of both VMs; what it said of its end.
@@ -130,13 +131,13 @@ fn pipes_without_end_take_none_from_another_vm() -> Result<()> {
         Ok((refused()? >= too_many).then_some(()))
     })?;
     let good = chain.app("personal");
-    let mut copy = chain.spawn(good, "wl-copy", ["--foreground", "text"])?;
-    let pasted = wait::until("the clipboard to be offered", Deadline::step(), || {
-        let (status, text) = chain.sommelier(good, "paste")?.arg("wl-paste").run()?;
-        Ok(status.success().then_some(text))
-    })?;
+    let copy = chain.sommelier(good, "copy")?;
+    let script = "wl-copy text && echo copied && read end";
+    let mut copy = copy.args(["sh", "-c", script]).talk()?;
+    ensure!(copy.line()? == "copied", "nothing was copied");
+    let (_, pasted) = chain.sommelier(good, "paste")?.arg("wl-paste").run()?;
     ensure!(pasted.lines().last() == Some("text"), "pasted: {pasted:?}");
-    copy.stop()?;
+    copy.process().stop()?;
     ensure!(refused()? < readers.len(), "the VM has pipes of its own");
     drop(connections);
     relayed.stop()
@@ -161,5 +162,35 @@ fn a_relay_without_free_descriptors_goes_on_when_it_has_some() -> Result<()> {
     drop(connections);
     works(chain, chain.app("personal"))?;
     works(chain, chain.app("work"))?;
+    relayed.stop()
+}
+
+#[test]
+fn connections_without_end_are_refused_and_keep_out_no_other_vm() -> Result<()> {
+    /// As many as the manual page says.
+    const MOST: usize = 128;
+    let mut relayed = Relayed::prepare()?;
+    let mut server = start_server(&relayed, &[])?;
+    relayed.start_relay(&[])?;
+    let mut connections = Vec::new();
+    for _ in 0..MOST {
+        connections.push(connect(&relayed, "work")?);
+        came(&mut server, "work")?;
+    }
+    let mut refused = connect(&relayed, "work")?;
+    ensure!(refused.read(&mut [0])? == 0, "one too many");
+    let _other = connect(&relayed, "personal")?;
+    came(&mut server, "personal")?;
+    connections.clear();
+    // They go in their own time.
+    wait::until("room for a connection", Deadline::step(), || {
+        let relay = relayed.relay.as_ref().context("running")?;
+        let files = format!("/proc/{}/fd", relay.pid());
+        let files = std::fs::read_dir(files).context("descriptors")?.count();
+        Ok((files < MOST).then_some(()))
+    })?;
+    let _connection = connect(&relayed, "work")?;
+    came(&mut server, "work")?;
+    server.process().kill()?;
     relayed.stop()
 }

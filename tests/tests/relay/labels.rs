@@ -2,45 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, Result, ensure};
-use integration_tests::{Command, Talk};
 
+use crate::server::{came, connect, start_server};
 use crate::setup::{Relayed, works};
-
-/// Starts a server that says by which context its clients come.
-fn start_server(relayed: &Relayed, args: &[&str]) -> Result<Talk> {
-    let binary = relayed.chain.binaries().path("test-context-server")?;
-    let mut server = Command::new("server", binary, relayed.chain.log_dir())
-        .option("--socket", relayed.socket())
-        .args(args)
-        .talk()?;
-    ensure!(server.line()? == "ready", "the server did not start");
-    Ok(server)
-}
-
-/// A connection of an app VM.
-fn connect(relayed: &Relayed, vm: &str) -> Result<UnixStream> {
-    let socket = UnixStream::connect(relayed.chain.paths().wayland(vm)).context("accept proxy")?;
-    let deadline = integration_tests::wait::STEP;
-    socket.set_read_timeout(Some(deadline)).context("timeout")?;
-    Ok(socket)
-}
-
-/// The instance id by which the next client of `vm` came.
-fn came(server: &mut Talk, vm: &str) -> Result<u32> {
-    // The relay's own, which asks, has none.
-    let line = loop {
-        let line = server.line()?;
-        if line != "client" {
-            break line;
-        }
-    };
-    let id = line.strip_prefix(&format!("client virtio-wl {vm} "));
-    let id = id.with_context(|| format!("client of {vm}: {line:?}"))?;
-    id.parse().with_context(|| format!("instance id {id:?}"))
-}
 
 #[test]
 fn each_connection_has_the_label_of_its_vm() -> Result<()> {

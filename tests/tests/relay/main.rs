@@ -5,6 +5,7 @@ mod hostile;
 mod labels;
 mod restarts;
 mod rules;
+mod server;
 mod setup;
 mod weston;
 mod windows;
