@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::chain::{AppVm, Chain};
 use crate::process::{Command, Daemon};
@@ -99,6 +99,22 @@ impl Chain {
     ) -> Result<Daemon> {
         let command = self.client(vm, display, program).args(args);
         command.spawn()
+    }
+
+    /// Runs a program that works in an app VM: a small window that shows some frames and ends.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub fn works(&self, vm: &AppVm) -> Result<()> {
+        let client = self.test_client(vm, "pattern-client")?;
+        let client = client.args(["--width=200", "--height=150", "--frames=10", "--exit"]);
+        let (status, log) = client.run()?;
+        ensure!(
+            status.success(),
+            "a program of {} failed ({status}):\n{log}",
+            vm.name()
+        );
+        Ok(())
     }
 
     /// A test client of this workspace under `sommelier`, as a command to be changed or spawned.

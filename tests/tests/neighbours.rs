@@ -4,19 +4,6 @@
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::{AppVm, Chain, Talk};
 
-/// A small window that shows some frames and ends: a program that works.
-fn works(chain: &Chain, vm: &AppVm) -> Result<()> {
-    let client = chain.test_client(vm, "pattern-client")?;
-    let client = client.args(["--width=200", "--height=150", "--frames=30", "--exit"]);
-    let (status, log) = client.run()?;
-    ensure!(
-        status.success(),
-        "a program of {} failed ({status}):\n{log}",
-        vm.name()
-    );
-    Ok(())
-}
-
 /// Runs one attack beside honest programs of both VMs; what it said of its end.
 fn attack(name: &str, count: u32) -> Result<String> {
     let chain = Chain::builder()?
@@ -29,10 +16,10 @@ fn attack(name: &str, count: u32) -> Result<String> {
     let command = chain.test_client(bad, "hostile-client")?;
     let mut attacker = command.arg(name).arg(format!("--count={count}")).talk()?;
     // While the attack goes on, and after it.
-    works(&chain, good)?;
+    chain.works(good)?;
     let outcome = attacker.line().context("the attack's outcome")?;
-    works(&chain, good)?;
-    works(&chain, bad)?;
+    chain.works(good)?;
+    chain.works(bad)?;
     neighbour.say("next")?;
     ensure!(
         neighbour.line()? == "frame 1",
@@ -131,11 +118,11 @@ fn an_app_device_killed_under_traffic_costs_only_its_vm() -> Result<()> {
         good.line()? == "frame 1",
         "the neighbour's window has stopped"
     );
-    works(&chain, chain.app("personal"))?;
+    chain.works(chain.app("personal"))?;
     good.process().stop()?;
     // Its sockets are left; a new device takes their place.
     let index = chain.apps().iter().position(|vm| vm.name() == "work");
     chain.start_app_device(index.context("an app VM of this chain")?)?;
-    works(&chain, chain.app("work"))?;
+    chain.works(chain.app("work"))?;
     chain.stop()
 }

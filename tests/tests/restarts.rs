@@ -1,6 +1,6 @@
 //! The parts may start in any order, end and come back.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use integration_tests::Chain;
 use integration_tests::chain::ChainBuilder;
 
@@ -10,11 +10,7 @@ fn builder() -> Result<ChainBuilder> {
 
 /// A program of the VM shows its window and ends.
 fn works(chain: &Chain) -> Result<()> {
-    let client = chain.test_client(chain.app("personal"), "pattern-client")?;
-    let client = client.args(["--width=200", "--height=150", "--frames=5", "--exit"]);
-    let (status, log) = client.run()?;
-    ensure!(status.success(), "{status}:\n{log}");
-    Ok(())
+    chain.works(chain.app("personal"))
 }
 
 #[test]

@@ -10,7 +10,7 @@ use integration_tests::{scm, skip};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::server::{came, connect, start_server};
-use crate::setup::{Relayed, staying, stepping, works};
+use crate::setup::{Relayed, staying, stepping};
 
 /// Runs an attack of a client in `work` beside programs of both VMs; what it said of its end.
 fn attack(name: &str, count: u32) -> Result<String> {
@@ -21,10 +21,10 @@ fn attack(name: &str, count: u32) -> Result<String> {
     let mut neighbour = stepping(chain, good, &expected)?;
     let command = chain.test_client(bad, "hostile-client")?;
     let mut attacker = command.arg(name).arg(format!("--count={count}")).talk()?;
-    works(chain, good)?;
+    chain.works(good)?;
     let outcome = attacker.line().context("the attack's outcome")?;
-    works(chain, good)?;
-    works(chain, bad)?;
+    chain.works(good)?;
+    chain.works(bad)?;
     neighbour.say("next")?;
     ensure!(
         neighbour.line()? == "frame 1",
@@ -73,7 +73,7 @@ fn an_app_device_killed_costs_only_its_vm() -> Result<()> {
     good.say("next")?;
     ensure!(good.line()? == "frame 1", "the neighbour has stopped");
     good.process().stop()?;
-    works(&relayed.chain, relayed.chain.app("personal"))?;
+    relayed.chain.works(relayed.chain.app("personal"))?;
     let index = relayed
         .chain
         .apps()
@@ -82,7 +82,7 @@ fn an_app_device_killed_costs_only_its_vm() -> Result<()> {
     relayed
         .chain
         .start_app_device(index.context("an app VM")?)?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     relayed.stop()
 }
 
@@ -160,8 +160,8 @@ fn a_relay_without_free_descriptors_goes_on_when_it_has_some() -> Result<()> {
             .then_some(()))
     })?;
     drop(connections);
-    works(chain, chain.app("personal"))?;
-    works(chain, chain.app("work"))?;
+    chain.works(chain.app("personal"))?;
+    chain.works(chain.app("work"))?;
     relayed.stop()
 }
 

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::server::{came, connect, start_server};
-use crate::setup::{Relayed, works};
+use crate::setup::Relayed;
 
 #[test]
 fn each_connection_has_the_label_of_its_vm() -> Result<()> {
@@ -78,6 +78,6 @@ fn without_labels_nothing_is_asked() -> Result<()> {
     let mut relayed = Relayed::prepare()?;
     relayed.start_ours()?;
     relayed.start_relay(&["--labels=off"])?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     relayed.stop()
 }

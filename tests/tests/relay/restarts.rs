@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::setup::{Relayed, staying, works};
+use crate::setup::{Relayed, staying};
 
 #[test]
 fn a_client_waits_for_the_compositor() -> Result<()> {
@@ -24,7 +24,7 @@ fn a_client_waits_for_the_compositor() -> Result<()> {
     )?;
     relayed.start_ours()?;
     ensure!(client.wait()?.success(), "{}", client.log_text());
-    works(&relayed.chain, relayed.chain.app("personal"))?;
+    relayed.chain.works(relayed.chain.app("personal"))?;
     relayed.stop()
 }
 
@@ -40,8 +40,8 @@ fn the_compositor_may_be_restarted() -> Result<()> {
             "its window went with the compositor"
         );
         relayed.start_ours()?;
-        works(&relayed.chain, relayed.chain.app("work"))?;
-        works(&relayed.chain, relayed.chain.app("personal"))?;
+        relayed.chain.works(relayed.chain.app("work"))?;
+        relayed.chain.works(relayed.chain.app("personal"))?;
     }
     relayed.stop()
 }
@@ -49,20 +49,20 @@ fn the_compositor_may_be_restarted() -> Result<()> {
 #[test]
 fn the_relay_may_be_restarted() -> Result<()> {
     let mut relayed = Relayed::ours()?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     relayed.relay.as_mut().context("running")?.stop_cleanly()?;
     relayed.start_relay(&[])?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     relayed.stop()
 }
 
 #[test]
 fn the_compositors_device_may_be_restarted() -> Result<()> {
     let mut relayed = Relayed::ours()?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     let device = relayed.chain.compositor_device.as_mut();
     device.context("running")?.kill()?;
     relayed.chain.start_compositor_device()?;
-    works(&relayed.chain, relayed.chain.app("work"))?;
+    relayed.chain.works(relayed.chain.app("work"))?;
     relayed.stop()
 }

@@ -138,19 +138,6 @@ impl Relayed {
     }
 }
 
-/// A small window that shows some frames and ends: a program that works.
-pub(crate) fn works(chain: &Chain, vm: &AppVm) -> Result<()> {
-    let client = chain.test_client(vm, "pattern-client")?;
-    let client = client.args(["--width=200", "--height=150", "--frames=10", "--exit"]);
-    let (status, log) = client.run()?;
-    ensure!(
-        status.success(),
-        "a program of {} failed ({status}):\n{log}",
-        vm.name()
-    );
-    Ok(())
-}
-
 /// A window that shows a frame whenever it is told to.
 pub(crate) fn stepping(chain: &Chain, vm: &AppVm, expected: &Path) -> Result<Talk> {
     let client = chain.test_client(vm, "pattern-client")?;

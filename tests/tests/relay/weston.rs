@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use integration_tests::wait::{self, Deadline};
 use integration_tests::{Command, Picture, skip};
 
-use crate::setup::{Relayed, stepping, works};
+use crate::setup::{Relayed, stepping};
 
 /// Starts weston without a screen of its own.
 fn start_weston(relayed: &mut Relayed) -> Result<()> {
@@ -105,8 +105,8 @@ fn weston_shows_windows_of_two_vms_and_a_local_one() -> Result<()> {
     shows(&relayed, &expected)?;
     windows.push(local);
     // Neighbours come and go.
-    works(chain, chain.app("personal"))?;
-    works(chain, chain.app("work"))?;
+    chain.works(chain.app("personal"))?;
+    chain.works(chain.app("work"))?;
     for frame in 1..=3 {
         for window in &mut windows {
             window.say("next")?;

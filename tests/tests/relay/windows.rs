@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::Picture;
 
-use crate::setup::{RELAYED, Relayed, works};
+use crate::setup::{RELAYED, Relayed};
 
 /// Frames of a window, after the first.
 const FRAMES: u32 = 6;
@@ -66,7 +66,7 @@ fn each_client_has_a_keymap_of_its_own() -> Result<()> {
 fn connections_come_and_go_and_nothing_is_left() -> Result<()> {
     let relayed = Relayed::ours()?;
     let chain = &relayed.chain;
-    works(chain, chain.app("personal"))?;
+    chain.works(chain.app("personal"))?;
     let relay = relayed.relay.as_ref().context("running")?;
     let descriptors = || {
         let path = format!("/proc/{}/fd", relay.pid());
@@ -74,7 +74,7 @@ fn connections_come_and_go_and_nothing_is_left() -> Result<()> {
     };
     let before = descriptors().context("descriptors")?;
     for _ in 0..20 {
-        works(chain, chain.app("work"))?;
+        chain.works(chain.app("work"))?;
     }
     // The last one may still be on its way out.
     integration_tests::wait::until(
