@@ -85,3 +85,6 @@ pub extern "C" fn virtio_wl_error_detail() -> *const c_char {
     });
     detail.ok().flatten().unwrap_or(c"".as_ptr())
 }
+
+#[cfg(test)]
+mod tests;
