@@ -24,6 +24,7 @@
 //! | [`scm`] | descriptors over a Unix socket |
 //! | [`skip`] | tests that cannot run here say so and are counted |
 //! | [`wait`] | deadlines on events |
+//! | [`wire`] | a Wayland client made of bytes |
 //!
 //! Every wait has a deadline, and every process dies with the thread that started it, so a
 //! failing test leaves nothing running.
@@ -47,6 +48,7 @@ pub mod skip;
 mod sys;
 pub mod vm;
 pub mod wait;
+pub mod wire;
 
 pub use bin::Binaries;
 pub use chain::{AppVm, Chain, ChainBuilder, VmSpec};

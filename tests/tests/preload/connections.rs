@@ -1,15 +1,16 @@
 //! Who is served.
 
 use anyhow::{Result, ensure};
+use integration_tests::wire::Client;
 
 use crate::server::{Server, Settings};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     a_client_of_another_vm_and_a_local_one_are_served,
     a_hundred_connections_that_waited_for_the_server_are_served,
     the_server_may_start_before_the_host,
     a_restarted_accept_proxy_is_found_again,
+    a_replaced_device_is_found_again,
 }
 
 fn a_client_of_another_vm_and_a_local_one_are_served(base: Settings) -> Result<()> {
@@ -75,5 +76,20 @@ fn a_restarted_accept_proxy_is_found_again(base: Settings) -> Result<()> {
     late.sync()?;
     early.sync()?;
     drop((early, late));
+    server.stop()
+}
+
+fn a_replaced_device_is_found_again(base: Settings) -> Result<()> {
+    let mut server = Server::start(base)?;
+    let mut early = server.client()?;
+    let mut local = Client::start(&server.local_socket()?)?;
+    server.chain.compositor_device.take();
+    early.wait_closed()?;
+    local.sync()?;
+    server.chain.start_compositor_device()?;
+    let mut late = server.client()?;
+    late.sync()?;
+    local.sync()?;
+    drop((local, late));
     server.stop()
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::wire::Client;
 
 use crate::server::{OTHER_VM, Server, Settings, VM};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     the_server_is_told_which_vm_a_client_is_of,

@@ -1,9 +1,9 @@
 //! Clients that go at any moment.
 
 use anyhow::{Result, ensure};
+use integration_tests::wire::Client;
 
 use crate::server::{Server, Settings};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     a_client_that_goes_with_requests_on_the_way_disturbs_nobody,

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::wire::Client;
 
 use crate::pools::{Pool, SHM_CREATE_POOL};
 use crate::server::{Server, Settings};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     keymaps_of_64_kib_arrive_whole_and_no_two_clients_share_one,

@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use integration_tests::wait::{self, Deadline};
+use integration_tests::wire::Client;
 
 use crate::server::{Server, Settings};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     a_server_without_free_descriptors_serves_others_when_it_has_some_again,

@@ -1,10 +1,10 @@
 //! The library before libc without `LD_PRELOAD`.
 
 use anyhow::Result;
+use integration_tests::wire::Client;
 
 use crate::libwayland::Libwayland;
 use crate::server::{Library, Server, Settings};
-use crate::wire::Client;
 
 #[test]
 fn a_server_that_was_linked_with_the_library_serves() -> Result<()> {

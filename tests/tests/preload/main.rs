@@ -2,7 +2,6 @@
 
 mod libwayland;
 mod server;
-mod wire;
 
 mod bursts;
 mod connections;

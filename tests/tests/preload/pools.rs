@@ -5,10 +5,10 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::wire::Client;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::server::{Server, Settings};
-use crate::wire::Client;
 
 crate::on_each_libwayland! {
     a_pool_is_read_and_read_again_as_it_changes,

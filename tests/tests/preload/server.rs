@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
+use integration_tests::wire::Client;
 use integration_tests::{Chain, Talk, preload};
 
 use crate::libwayland::Libwayland;
-use crate::wire::Client;
 
 /// Name of its socket.
 const SOCKET: &str = "wayland-0";

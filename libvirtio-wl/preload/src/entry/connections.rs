@@ -14,7 +14,7 @@ use virtio_wl::VfdKind;
 use crate::{
     boundary,
     listening::{self, Listening},
-    options, real, takeover,
+    options, presence, real, takeover,
 };
 
 /// # Safety
@@ -220,7 +220,10 @@ fn find<'a>(fd: c_int) -> io::Result<Option<(BorrowedFd<'a>, std::sync::Arc<List
 }
 
 fn is_connection(fd: c_int) -> io::Result<bool> {
-    Ok(virtio_wl_posix::kind(borrowed(fd)?)? == Some(VfdKind::Socket))
+    Ok(
+        presence::device_is_open()
+            && virtio_wl_posix::kind(borrowed(fd)?)? == Some(VfdKind::Socket),
+    )
 }
 
 /// Asks the socket for local clients that a listener of ours has.

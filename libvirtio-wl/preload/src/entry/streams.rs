@@ -13,7 +13,7 @@ use libc::{ENOTSOCK, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use nix::errno::Errno;
 use virtio_wl_posix::ReceivedPipes;
 
-use crate::{boundary, real};
+use crate::{boundary, presence, real};
 
 /// # Safety
 ///
@@ -170,7 +170,7 @@ unsafe extern "C" fn __recvfrom_chk(
 /// What libc said of a socket, or else what `call` says of a VFD.
 #[inline]
 fn otherwise(result: ssize_t, before: c_int, call: impl FnOnce() -> io::Result<usize>) -> ssize_t {
-    if result >= 0 || Errno::last_raw() != ENOTSOCK {
+    if result >= 0 || Errno::last_raw() != ENOTSOCK || !presence::device_is_open() {
         return result;
     }
     boundary::instead(before, || {

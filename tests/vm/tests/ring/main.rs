@@ -18,6 +18,7 @@
 //! | `foreign_boot` | Debian's compositors in a VM, with clients of their own VM |
 //! | `foreign_chain` | the same with clients of app VMs |
 //! | `foreign_clipboard` | copying and pasting with them, among VMs |
+//! | `foreign_raw` | what only the kernel's driver asks of the interposing library |
 //! | `clipboard` | copying and pasting, within a VM and not beyond |
 
 mod app_ends;
@@ -31,6 +32,7 @@ mod flood;
 mod foreign_boot;
 mod foreign_chain;
 mod foreign_clipboard;
+mod foreign_raw;
 mod init_compositor;
 mod init_power;
 mod input;

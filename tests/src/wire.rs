@@ -5,27 +5,37 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use crate::scm;
+use crate::wait::{self, Deadline};
 use anyhow::{Context as _, Result, bail, ensure};
-use integration_tests::scm;
-use integration_tests::wait::{self, Deadline};
 
-pub(crate) const DISPLAY: u32 = 1;
+/// The object that every connection begins with, wl_display.
+pub const DISPLAY: u32 = 1;
 const REGISTRY: u32 = 2;
+
+/// wl_display.get_registry
+const GET_REGISTRY: u16 = 1;
 
 /// Most bytes read at once.
 const READ: usize = 65536;
 
 /// What a server says.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) object: u32,
-    pub(crate) opcode: u16,
-    pub(crate) body: Vec<u8>,
+pub struct Event {
+    /// The object it is of.
+    pub object: u32,
+    /// Which of that object's events it is.
+    pub opcode: u16,
+    /// Its arguments.
+    pub body: Vec<u8>,
 }
 
 impl Event {
     /// The argument at a word's place.
-    pub(crate) fn word(&self, at: usize) -> Result<u32> {
+    ///
+    /// # Errors
+    /// When the event is shorter.
+    pub fn word(&self, at: usize) -> Result<u32> {
         let bytes = self.body.get(at * 4..at * 4 + 4).context("a short event")?;
         Ok(u32::from_ne_bytes(bytes.try_into()?))
     }
@@ -51,17 +61,21 @@ struct Global {
 
 /// A connection to a server.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     stream: UnixStream,
     last_id: u32,
     inbox: Vec<u8>,
-    pub(crate) fds: VecDeque<OwnedFd>,
+    /// Descriptors that came, oldest first.
+    pub fds: VecDeque<OwnedFd>,
     globals: Vec<Global>,
 }
 
 impl Client {
     /// Connects; nothing is said yet.
-    pub(crate) fn connect(socket: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn connect(socket: &Path) -> Result<Self> {
         Ok(Self {
             stream: UnixStream::connect(socket)
                 .with_context(|| format!("connect to {}", socket.display()))?,
@@ -73,7 +87,10 @@ impl Client {
     }
 
     /// Connects and learns of the globals, which takes a round trip.
-    pub(crate) fn start(socket: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When nobody listens, or the server does not serve.
+    pub fn start(socket: &Path) -> Result<Self> {
         let mut client = Self::connect(socket)?;
         client.greet()?;
         client.meet()?;
@@ -81,14 +98,20 @@ impl Client {
     }
 
     /// Asks for the globals, without waiting for an answer.
-    pub(crate) fn greet(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn greet(&mut self) -> Result<()> {
         let registry = self.new_id();
         ensure!(registry == REGISTRY, "greeted already");
-        self.request(DISPLAY, 1, &[registry], &[])
+        self.request(DISPLAY, GET_REGISTRY, &[registry], &[])
     }
 
     /// Waits for the globals.
-    pub(crate) fn meet(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn meet(&mut self) -> Result<()> {
         for event in self.sync()? {
             if event.object == REGISTRY && event.opcode == 0 {
                 self.globals.push(Global {
@@ -101,13 +124,14 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn new_id(&mut self) -> u32 {
+    /// A number for a new object.
+    pub fn new_id(&mut self) -> u32 {
         self.last_id += 1;
         self.last_id
     }
 
     /// One request as it is sent.
-    pub(crate) fn encode(object: u32, opcode: u16, arguments: &[u32]) -> Vec<u8> {
+    pub fn encode(object: u32, opcode: u16, arguments: &[u32]) -> Vec<u8> {
         let size = u32::try_from(8 + 4 * arguments.len()).unwrap_or(u32::MAX);
         [object, size << 16 | u32::from(opcode)]
             .iter()
@@ -117,7 +141,10 @@ impl Client {
     }
 
     /// Sends one request.
-    pub(crate) fn request(
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn request(
         &mut self,
         object: u32,
         opcode: u16,
@@ -128,12 +155,18 @@ impl Client {
     }
 
     /// Sends bytes and descriptors as one message.
-    pub(crate) fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn send(&mut self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
         scm::send(&self.stream, bytes, fds)
     }
 
     /// As [`Self::send`], but never waits.
-    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.set_nonblocking(true)?;
         let sent = self.send(bytes, &[]);
         self.stream.set_nonblocking(false)?;
@@ -141,12 +174,45 @@ impl Client {
     }
 
     /// Whether there is something to receive, or the server has closed the connection.
-    pub(crate) fn has_news(&self) -> Result<bool> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn has_news(&self) -> Result<bool> {
         wait::is_readable(self.stream.as_fd())
     }
 
+    /// Asks for the globals so often that the answers are that many bytes or more, all at once; how many
+    /// bytes they are.
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn ask_for_events(&mut self, bytes: usize) -> Result<usize> {
+        let registry = self.new_id();
+        self.request(DISPLAY, GET_REGISTRY, &[registry], &[])?;
+        let one = self.events_of_registries()?;
+        let count = bytes.div_ceil(one.max(1));
+        let requests: Vec<u8> = (0..count)
+            .flat_map(|_| Self::encode(DISPLAY, GET_REGISTRY, &[self.new_id()]))
+            .collect();
+        self.send(&requests, &[])?;
+        Ok(one * count)
+    }
+
+    /// Waits for all that was asked for; how many bytes of it were events of registries.
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn events_of_registries(&mut self) -> Result<usize> {
+        let events = self.sync()?;
+        let of_registries = events.iter().filter(|event| event.object != DISPLAY);
+        Ok(of_registries.map(|event| 8 + event.body.len()).sum())
+    }
+
     /// Binds a global; its object.
-    pub(crate) fn bind(&mut self, interface: &str, version: u32) -> Result<u32> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn bind(&mut self, interface: &str, version: u32) -> Result<u32> {
         let id = self.new_id();
         let global = self
             .globals
@@ -167,7 +233,10 @@ impl Client {
     }
 
     /// Everything the server says until it has done all that was asked.
-    pub(crate) fn sync(&mut self) -> Result<Vec<Event>> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn sync(&mut self) -> Result<Vec<Event>> {
         let callback = self.new_id();
         self.request(DISPLAY, 0, &[callback], &[])?;
         let mut events = Vec::new();
@@ -181,7 +250,10 @@ impl Client {
     }
 
     /// The next event; the server's last word, a protocol error, is an error here.
-    pub(crate) fn event(&mut self) -> Result<Event> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn event(&mut self) -> Result<Event> {
         let event = self.any_event()?;
         if event.object == DISPLAY && event.opcode == 0 {
             let (code, text) = (event.word(1)?, event.text(2)?);
@@ -222,7 +294,10 @@ impl Client {
     }
 
     /// The protocol error that ends what is being done; what was sent behind its cause may fail.
-    pub(crate) fn protocol_error<T: std::fmt::Debug>(
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn protocol_error<T: std::fmt::Debug>(
         &mut self,
         mut done: impl FnMut(&mut Self) -> Result<T>,
     ) -> Result<String> {
@@ -244,7 +319,10 @@ impl Client {
     }
 
     /// Waits until the server has closed the connection, whatever it says before.
-    pub(crate) fn wait_closed(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the connection is closed, or nothing comes in time.
+    pub fn wait_closed(&mut self) -> Result<()> {
         loop {
             wait::readable(&[self.stream.as_fd()], Deadline::step())?;
             match scm::recv(&self.stream, READ) {
