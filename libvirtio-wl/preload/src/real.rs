@@ -16,6 +16,9 @@ use libc::{
 };
 use nix::errno::Errno;
 
+/// glibc's.
+const LIBC: &CStr = c"libc.so.6";
+
 /// What a function returns when there is no such function.
 trait Failed {
     const FAILED: Self;
@@ -51,7 +54,19 @@ impl Slot {
     #[cold]
     fn resolve(&self) -> Option<ptr::NonNull<c_void>> {
         // SAFETY: the name ends with NUL; RTLD_NEXT asks for the definition behind our own.
-        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        let mut address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        if address.is_null() {
+            // As a part of another library we may be behind libc ourselves.
+            // SAFETY: both names end with NUL; nothing is loaded that is not loaded already.
+            address = unsafe {
+                let handle = libc::dlopen(LIBC.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+                if handle.is_null() {
+                    ptr::null_mut()
+                } else {
+                    libc::dlsym(handle, self.name.as_ptr())
+                }
+            };
+        }
         self.address.store(address, Ordering::Relaxed);
         ptr::NonNull::new(address)
     }
