@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use calloop::EventLoop;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{AccessFlags, access};
+use virtio_wl::program;
 
 use crate::backend::{Headless, kms::Kms};
 use crate::config::{Config, Display};
@@ -23,7 +23,7 @@ pub fn run(
     config: &Config,
     setup: impl FnOnce(&mut Compositor) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    raise_file_limit();
+    program::raise_file_limit();
     check_keymap_directory();
     let mut event_loop = EventLoop::try_new().context("cannot create the event loop")?;
     let mut compositor = compositor(&event_loop, config)?;
@@ -67,16 +67,6 @@ pub(crate) fn compositor(
         host::listen(&mut compositor, context);
     }
     Ok(compositor)
-}
-
-/// Raises the soft limit of open files to the hard one: each client takes
-/// three and each of its pools one, and the usual 1024 were few.
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "cannot raise the limit of open files");
-    }
 }
 
 /// Clients that know no sealed keymaps (`wl_keyboard` below version 7) get a file

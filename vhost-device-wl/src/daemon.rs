@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use virtio_wl::host::control::bind_listener;
 use virtio_wl::host::listener::{ListenError, Listener};
 use virtio_wl::host::sandbox::SandboxError;
+use virtio_wl::program;
 
 use crate::config::Config;
 use crate::control::Control;
@@ -69,7 +69,7 @@ fn system(action: &'static str) -> impl FnOnce(nix::Error) -> DaemonError {
 pub fn run(config: Config) -> Result<(), DaemonError> {
     // Before any thread starts, so that all inherit the mask.
     let signals = signals()?;
-    raise_descriptor_limit();
+    program::raise_file_limit();
     let account = MemoryAccount::new(config.max_memory).map_err(DaemonError::Account)?;
     let socket = Listener::bind(&config.socket, config.socket_mode, config.socket_owner)?;
     let control = match &config.control {
@@ -166,15 +166,6 @@ fn signals() -> Result<SignalFd, DaemonError> {
     set.thread_block().map_err(system("block signals"))?;
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(system("make a signalfd"))
-}
-
-/// Each VFD is a descriptor or two, and the usual soft limit is 1024.
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "cannot raise the limit of open descriptors");
-    }
 }
 
 fn serve_control(control: &ControlSocket, shared: &Arc<Shared>) -> Result<(), DaemonError> {

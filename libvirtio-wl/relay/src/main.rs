@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use sd_notify::NotifyState;
 use virtio_wl::{DeviceAddress, program};
@@ -21,7 +20,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> anyhow::Result<()> {
     let device = DeviceAddress::from_env().context("device")?;
     let display = Display::from_env(args.display)?;
-    raise_file_limit();
+    program::raise_file_limit();
     // For the moment that a socket of ours has a name.
     umask(Mode::from_bits_truncate(0o077));
     if args.no_sandbox {
@@ -39,15 +38,5 @@ fn notify_ready() {
     // A failure means that nobody waits for the word.
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         tracing::warn!(%error, "the service manager cannot be told of being ready");
-    }
-}
-
-/// Raises the soft limit of open files to the hard one: each connection takes two, what it brings
-/// to the compositor more, and the usual 1024 were few.
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
