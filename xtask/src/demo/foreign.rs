@@ -22,6 +22,8 @@ const LOCAL_SCRIPT: &str = r"printf '\n  \033[1mThis one runs in the compositor 
 const LOCAL_MARK: Rgb = [48, 80, 160];
 /// Its size in pixels: it shows the terminal of the app VM below.
 const LOCAL_SIZE: &str = "--window-size-pixels=400x120";
+/// What GTK draws most of a window in that has the keyboard, in the theme that it has by itself.
+const GTK_MARK: Rgb = [0xf6, 0xf5, 0xf4];
 /// Pixels of a mark that are seen at least.
 const MARKED: usize = 200;
 /// Pixels that a new window changes at least.
@@ -37,7 +39,7 @@ pub(super) fn start_programs(chain: &VmChain, progress: &mut Progress) -> Result
         vm.write_file(CONFIG_PATH, FOOT_CONFIG)?;
     }
     let foot = |size, script| vec!["foot", &*config, size, "sh", "-c", script];
-    let mut start = |vm: &Vm, name: &str, argv: Vec<&str>, mark: Option<Rgb>| {
+    let mut start = |vm: &Vm, name: &str, argv: Vec<&str>, mark: Rgb| {
         let program = argv.first().copied().unwrap_or_default().to_owned();
         let started = shown(chain, vm, argv, mark)?;
         progress.say(&format!("{name}: {program} has a window"));
@@ -45,19 +47,14 @@ pub(super) fn start_programs(chain: &VmChain, progress: &mut Progress) -> Result
     };
     let (app, local) = (foot(APP_SIZE, APP_SCRIPT), foot(LOCAL_SIZE, LOCAL_SCRIPT));
     Ok(vec![
-        start(work, "app VM work", vec![GTK_PROGRAM], None)?,
-        start(personal, "app VM personal", app, Some(APP_MARK))?,
-        start(
-            chain.compositor()?,
-            "compositor VM",
-            local,
-            Some(LOCAL_MARK),
-        )?,
+        start(work, "app VM work", vec![GTK_PROGRAM], GTK_MARK)?,
+        start(personal, "app VM personal", app, APP_MARK)?,
+        start(chain.compositor()?, "compositor VM", local, LOCAL_MARK)?,
     ])
 }
 
 /// Starts a program, and waits until the screen has changed, shows its mark, and stays.
-fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>, mark: Option<Rgb>) -> Result<Program> {
+fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>, mark: Rgb) -> Result<Program> {
     let screen = chain.screen()?;
     let path = chain.host().paths().dir().join("screen.png");
     let before = screen.picture(&path)?;
@@ -70,7 +67,7 @@ fn shown(chain: &VmChain, vm: &Vm, argv: Vec<&str>, mark: Option<Rgb>) -> Result
         };
         let settled = last.as_ref().is_some_and(|last| near(last, CLOCK));
         last = Some(picture.clone());
-        let marked = mark.is_none_or(|mark| picture.count(mark) >= MARKED);
+        let marked = picture.count(mark) >= MARKED;
         settled && marked && !near(&before, WINDOW)
     });
     drawn.with_context(|| program.story())?;
