@@ -16,6 +16,7 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use nix::{
@@ -28,16 +29,25 @@ use nix::{
     },
 };
 
-use super::token::FileId;
+use vmm_sys_util::timerfd::TimerFd;
+
+use super::{sys, token::FileId};
 use crate::wire::VfdId;
 
 /// First of the bytes to lock, one per VFD id; no memory is this large.
 const FIRST_MARK: i64 = 1 << 62;
 
 /// The kernel tells of a close shortly before it drops the locks, so a file may have to be asked
-/// again: this often at once, and then whenever something else is closed. In vain only if somebody
-/// else opens and closes the same file.
+/// again: this often at once, then after pauses up to [`LAST_ASK`], should who closes it have lost the
+/// processor in between, and then whenever something else is closed. In vain only if somebody else
+/// opens and closes the same file.
 const MAX_ASKS: u32 = 16;
+
+/// The pause before the first ask that is not at once; each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The last ask that has a pause of its own: of a second.
+const LAST_ASK: u32 = MAX_ASKS + 10;
 
 /// All memory that users hold.
 #[derive(Debug)]
@@ -47,6 +57,8 @@ pub(super) struct Lending {
     watches: HashMap<WatchDescriptor, FileId>,
     /// Files that were closed by somebody but whose marks are all still there.
     suspects: Vec<(FileId, u32)>,
+    /// Runs while one of them is to be asked after a pause.
+    pause: Option<TimerFd>,
 }
 
 /// One file; memory that was received twice is lent twice.
@@ -73,12 +85,18 @@ impl Lending {
             lent: HashMap::new(),
             watches: HashMap::new(),
             suspects: Vec::new(),
+            pause: TimerFd::new()
+                .inspect_err(|error| tracing::debug!(%error, "cannot wait for memory"))
+                .ok(),
         }
     }
 
-    /// Readable when [`returned`](Self::returned) should be called; `None` when nothing tells.
-    pub(super) fn events(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(AsFd::as_fd)
+    /// Each readable when [`returned`](Self::returned) should be called; none when nothing tells.
+    pub(super) fn events(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let inotify = self.inotify.as_ref().map(AsFd::as_fd);
+        inotify
+            .into_iter()
+            .chain(self.pause.as_ref().map(sys::timer_fd))
     }
 
     /// A file descriptor of `file` for a user.
@@ -152,13 +170,7 @@ impl Lending {
     pub(super) fn returned(&mut self) -> Vec<VfdId> {
         let events = self.inotify.as_ref().map(Inotify::read_events);
         let events = events.and_then(Result::ok).unwrap_or_default();
-        let mut asked = std::mem::take(&mut self.suspects);
-        if events.is_empty() {
-            // Old suspects can wait until something else is closed.
-            self.suspects = asked
-                .extract_if(.., |(_, asks)| *asks >= MAX_ASKS)
-                .collect();
-        }
+        let mut asked = self.due_suspects(!events.is_empty());
         for event in events {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 asked = self.lent.keys().map(|&identity| (identity, 0)).collect();
@@ -171,7 +183,7 @@ impl Lending {
             }
         }
         let unwatched = self.lent.iter().filter(|(_, lent)| lent.watch.is_none());
-        asked.extend(unwatched.map(|(&identity, _)| (identity, MAX_ASKS)));
+        asked.extend(unwatched.map(|(&identity, _)| (identity, LAST_ASK)));
         let mut returned = Vec::new();
         for (identity, asks) in asked {
             let Some(lent) = self.lent.get(&identity) else {
@@ -180,10 +192,42 @@ impl Lending {
             let before = returned.len();
             returned.extend(lent.ids.iter().filter(|&&id| !lent.is_held(id)));
             if returned.len() == before && lent.watch.is_some() {
-                self.suspects.push((identity, MAX_ASKS.min(asks + 1)));
+                self.suspects.push((identity, LAST_ASK.min(asks + 1)));
             }
         }
+        self.set_pause();
         returned
+    }
+
+    /// Takes those suspects that are to be asked now: all of them when something else was closed.
+    fn due_suspects(&mut self, something_closed: bool) -> Vec<(FileId, u32)> {
+        let paused = self
+            .pause
+            .as_mut()
+            .is_some_and(|pause| pause.is_armed().unwrap_or(false));
+        let due = |asks: u32| something_closed || asks < MAX_ASKS || !paused && asks < LAST_ASK;
+        self.suspects
+            .extract_if(.., |(_, asks)| due(*asks))
+            .collect()
+    }
+
+    /// Has the pause before the next ask begin, if there is to be one.
+    fn set_pause(&mut self) {
+        let Some(pause) = &mut self.pause else { return };
+        let pauses = self.suspects.iter().map(|&(_, asks)| asks);
+        let next = pauses
+            .filter(|asks| (MAX_ASKS..LAST_ASK).contains(asks))
+            .min();
+        let set = match next {
+            // Begun already, and not for a later one.
+            Some(_) if pause.is_armed().unwrap_or(false) => Ok(()),
+            Some(asks) => pause.reset(FIRST_PAUSE * (1 << (asks - MAX_ASKS)), None),
+            // Also makes it unreadable.
+            None => pause.clear(),
+        };
+        if let Err(error) = set {
+            tracing::error!(%error, "cannot wait for memory");
+        }
     }
 
     /// Whether [`returned`](Self::returned) should be called again soon, without an event.

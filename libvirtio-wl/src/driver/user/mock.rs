@@ -144,8 +144,9 @@ impl MockDevice {
         let lending = Lending::new();
         poller.add_readable(&ours, Source::Main).unwrap();
         poller.add_readable(&channel, Source::Requests).unwrap();
-        let returns = lending.events().unwrap();
-        poller.add_readable(returns, Source::Returned).unwrap();
+        for events in lending.events() {
+            poller.add_readable(events, Source::Returned).unwrap();
+        }
         let interrupt = poller.interrupt().as_fd().try_clone_to_owned().unwrap();
         let eventfd = || EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap();
         let kick_out = eventfd();

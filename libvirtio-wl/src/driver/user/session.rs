@@ -146,7 +146,7 @@ fn set_up(mut frontend: Frontend, main: UnixStream) -> io::Result<Session> {
     poller.add_readable(&main, Source::Main)?;
     poller.add_readable(&requests, Source::Requests)?;
     let lending = Lending::new();
-    if let Some(events) = lending.events() {
+    for events in lending.events() {
         poller.add_readable(events, Source::Returned)?;
     }
     Ok(Session {

@@ -10,7 +10,7 @@ use nix::{
     cmsg_space,
     sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
 };
-use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::{eventfd::EventFd, timerfd::TimerFd};
 
 /// What one `recvmsg` returned.
 #[derive(Debug)]
@@ -60,4 +60,10 @@ pub(super) fn vhost_eventfd(fd: impl AsFd) -> io::Result<EventFd> {
     let fd = fd.as_fd().try_clone_to_owned()?;
     // SAFETY: the descriptor is owned, and its ownership passes on.
     Ok(unsafe { EventFd::from_raw_fd(fd.into_raw_fd()) })
+}
+
+/// The descriptor of a timer.
+pub(super) fn timer_fd(timer: &TimerFd) -> BorrowedFd<'_> {
+    // SAFETY: open for as long as the timer is borrowed.
+    unsafe { BorrowedFd::borrow_raw(timer.as_raw_fd()) }
 }

@@ -20,9 +20,10 @@ fn id(raw: u32) -> VfdId {
 
 /// Everything returned once the watch has something to say.
 fn returned(lending: &mut Lending) -> Vec<VfdId> {
-    let mut fds = [PollFd::new(lending.events().unwrap(), PollFlags::POLLIN)];
+    let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let mut fds: Vec<_> = lending.events().map(readable).collect();
     let limit = PollTimeout::from(30_000_u16);
-    assert_eq!(poll(&mut fds, limit), Ok(1), "no close was seen");
+    assert_eq!(poll(&mut fds, limit), Ok(1), "nothing was told");
     lending.returned()
 }
 
@@ -79,6 +80,30 @@ fn another_holder_of_the_file_changes_nothing() {
     // Nothing was forgotten: a real close is still seen.
     drop(held);
     assert_eq!(lending.returned(), [id(1)]);
+}
+
+#[test]
+fn a_lock_that_goes_long_after_the_close_was_told_is_noticed() {
+    let mut lending = Lending::new();
+    let (identity, file) = memory();
+    let held = lending.lend(id(1), identity, &file).unwrap();
+    // Stands for the mark of a process that has been told of, and goes on closing later.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let slow = std::fs::File::open(path).unwrap();
+    fcntl(&slow, FcntlArg::F_OFD_SETLK(&mark(id(1), libc::F_RDLCK))).unwrap();
+    drop(held);
+    assert_eq!(returned(&mut lending), []);
+    while lending.is_unsure() {
+        assert_eq!(lending.returned(), []);
+    }
+    fcntl(&slow, FcntlArg::F_OFD_SETLK(&mark(id(1), libc::F_UNLCK))).unwrap();
+    assert_eq!(returned(&mut lending), [id(1)]);
+    lending.forget(id(1), identity);
+    // And then it is quiet.
+    assert_eq!(lending.returned(), []);
+    let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+    let mut fds: Vec<_> = lending.events().map(readable).collect();
+    assert_eq!(poll(&mut fds, PollTimeout::ZERO), Ok(0));
 }
 
 #[test]
