@@ -124,6 +124,13 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the server offers a global to this client.
+    pub fn is_offered(&self, interface: &str) -> bool {
+        self.globals
+            .iter()
+            .any(|global| global.interface == interface)
+    }
+
     /// A number for a new object.
     pub fn new_id(&mut self) -> u32 {
         self.last_id += 1;

@@ -16,14 +16,14 @@ const RESIZE: u16 = 2;
 
 const PAGE: u32 = 4096;
 
-/// weston alone: it has libwayland's own `wl_shm`.
-fn weston() -> Result<Option<VmChain>> {
+/// A compositor alone.
+fn start(compositor: &str) -> Result<Option<VmChain>> {
     let Some(assets) = Assets::for_test(&[Image::Desktop, Image::App])? else {
         return Ok(None);
     };
     let builder = VmChainBuilder::new(assets)
         .app(PERSONAL.0, PERSONAL.1)
-        .compositor(&["weston"]);
+        .compositor(&[compositor]);
     let mut chain = builder.prepare()?;
     chain.start_compositor()?;
     Ok(Some(chain))
@@ -77,13 +77,34 @@ fn growing_pools(chain: &VmChain) -> Result<()> {
 }
 
 #[test]
-#[ignore = "full set: cargo xtask test --ring vm --all"]
 fn weston_serves_raw_clients() -> Result<()> {
-    let Some(chain) = weston()? else {
+    // It has libwayland's own `wl_shm`.
+    let Some(chain) = start("weston")? else {
         return Ok(());
     };
     growing_pools(&chain)?;
     events_at_once(&chain)?;
     growing_pools(&chain)?;
+    chain.stop()
+}
+
+/// What the library says when a compositor has taken a VM's listener.
+const TOLD: &str = "the compositor knows this VM vm=";
+
+/// What compositors never offer to clients of a security context.
+const HIDDEN: &str = "wp_security_context_manager_v1";
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn labwc_is_told_which_vm_a_client_is_of() -> Result<()> {
+    let Some(chain) = start("labwc")? else {
+        return Ok(());
+    };
+    let client = client(&chain)?;
+    ensure!(client.is_offered("wl_compositor"), "no wl_compositor");
+    ensure!(!client.is_offered(HIDDEN), "a client without a context");
+    let console = chain.compositor()?.console_tail();
+    let told = format!("{TOLD}{}", PERSONAL.0);
+    ensure!(console.contains(&told), "labwc was not told:\n{console}");
     chain.stop()
 }
