@@ -14,6 +14,7 @@
 //! | [`chain`] | [`Chain`]: memory server, devices, accept proxy, compositor for N app VMs |
 //! | [`foot`] | the terminal that the picture tests use, with all that varies fixed |
 //! | [`app`] | programs in an app VM, under `sommelier` |
+//! | `attack` | a hostile client beside honest ones |
 //! | [`ctl`] | the compositor's control socket: screenshot, windows, input |
 //! | [`foreign`] | compositors of Debian in the place of ours |
 //! | [`preload`] | servers that know nothing of virtio_wl, in the compositor's place |
@@ -31,6 +32,7 @@
 
 pub mod again;
 pub mod app;
+mod attack;
 pub mod bin;
 pub mod chain;
 pub mod ctl;

@@ -12,22 +12,9 @@ fn attack(name: &str, count: u32) -> Result<String> {
         .start()?;
     let ctl = chain.ctl()?;
     let (bad, good) = (chain.app("work"), chain.app("personal"));
-    let mut neighbour = stepping(&chain, good)?;
-    let command = chain.test_client(bad, "hostile-client")?;
-    let mut attacker = command.arg(name).arg(format!("--count={count}")).talk()?;
-    // While the attack goes on, and after it.
-    chain.works(good)?;
-    let outcome = attacker.line().context("the attack's outcome")?;
-    chain.works(good)?;
-    chain.works(bad)?;
-    neighbour.say("next")?;
-    ensure!(
-        neighbour.line()? == "frame 1",
-        "the neighbour's window has stopped"
-    );
-    attacker.finish()?;
+    let neighbour = stepping(&chain, good)?;
+    let outcome = chain.attack((bad, good), neighbour, name, count)?;
     ctl.wait_no_windows(bad.name())?;
-    neighbour.process().stop()?;
     chain.stop()?;
     Ok(outcome)
 }

@@ -18,20 +18,8 @@ fn attack(name: &str, count: u32) -> Result<String> {
     let chain = &relayed.chain;
     let (bad, good) = (chain.app("work"), chain.app("personal"));
     let expected = chain.paths().dir().join("expected.png");
-    let mut neighbour = stepping(chain, good, &expected)?;
-    let command = chain.test_client(bad, "hostile-client")?;
-    let mut attacker = command.arg(name).arg(format!("--count={count}")).talk()?;
-    chain.works(good)?;
-    let outcome = attacker.line().context("the attack's outcome")?;
-    chain.works(good)?;
-    chain.works(bad)?;
-    neighbour.say("next")?;
-    ensure!(
-        neighbour.line()? == "frame 1",
-        "the neighbour's window has stopped"
-    );
-    attacker.finish()?;
-    neighbour.process().stop()?;
+    let neighbour = stepping(chain, good, &expected)?;
+    let outcome = chain.attack((bad, good), neighbour, name, count)?;
     relayed.stop()?;
     Ok(outcome)
 }
