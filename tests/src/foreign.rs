@@ -72,11 +72,12 @@ impl Kind {
     /// The program as a command, without arguments.
     fn command(self, chain: &Chain) -> Command {
         if self != Self::Weston && geteuid().is_root() {
-            // wlroots' compositors do not start as root. In a user namespace root has another
-            // number, and still owns its files.
-            return Command::new(self.program(), "unshare", chain.log_dir())
-                .args(["--user", "--map-user=1000", "--map-group=1000", "--"])
-                .arg(self.program());
+            // wlroots' compositors do not start as root. Nobody in particular may still use our files,
+            // and is no longer told when we end, as whoever changes its user is not.
+            return Command::new(self.program(), "setpriv", chain.log_dir())
+                .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
+                .args(["--inh-caps=+dac_override", "--ambient-caps=+dac_override"])
+                .args(["--pdeathsig=KILL", "--", self.program()]);
         }
         Command::new(self.program(), self.program(), chain.log_dir())
     }
