@@ -58,6 +58,8 @@ pub(crate) const TESTS: &[Package] = &[
     package("sway", &["/usr/bin/sway"]),
     // Cage does not start without it.
     package("xwayland", &["/usr/bin/Xwayland"]),
+    // kill(1), which units of systemd name.
+    package("procps", &["/bin/kill"]),
     package("g++", &["/usr/bin/c++"]),
     package("valgrind", &["/usr/bin/valgrind"]),
 ];
