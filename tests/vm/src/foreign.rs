@@ -103,6 +103,24 @@ pub fn wait_colours(vm: &Vm, name: &str, backgrounds: &[&str]) -> Result<Picture
     })
 }
 
+/// Waits until what is on the screen has changed `count` times, by more than a clock does.
+///
+/// # Errors
+/// When it has not in time.
+pub fn wait_frames(vm: &Vm, name: &str, count: usize) -> Result<()> {
+    let mut last: Option<Picture> = None;
+    for _ in 0..count {
+        let picture = wait_picture(vm, name, |picture| {
+            last.as_ref().is_none_or(|last| {
+                let difference = picture.difference(last);
+                difference.is_ok_and(|(pixels, _)| pixels >= ENOUGH)
+            })
+        })?;
+        last = Some(picture);
+    }
+    Ok(())
+}
+
 /// Waits until nearly all of the screen is of one background (`rrggbb`), and nothing changes any
 /// more; the picture, which is left as `NAME.png`.
 ///

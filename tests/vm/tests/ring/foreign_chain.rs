@@ -99,6 +99,32 @@ fn cage_serves_two_app_vms_and_a_local_client() -> Result<()> {
     serves_two_app_vms_and_a_local_client("cage")
 }
 
+/// A program that draws small parts of its window again and again.
+fn draws_damage(compositor: &str) -> Result<()> {
+    let Some(chain) = foreign::start(compositor, |builder| builder)? else {
+        return Ok(());
+    };
+    let screen = chain.compositor()?;
+    let program = chain.app(PERSONAL.0)?.run(["weston-simple-damage"])?;
+    let drawn = foreign::wait_frames(screen, &format!("{compositor}-damage"), 6);
+    drawn.with_context(|| program.story())?;
+    ensure!(program.is_running()?, "it has ended: {}", program.story());
+    program.stop()?;
+    chain.stop()
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn labwc_draws_damage() -> Result<()> {
+    draws_damage("labwc")
+}
+
+#[test]
+#[ignore = "full set: cargo xtask test --ring vm --all"]
+fn weston_draws_damage() -> Result<()> {
+    draws_damage("weston")
+}
+
 fn serves_new_windows_after_a_crash(chain: &VmChain, compositor: &str) -> Result<()> {
     let (screen, app) = (chain.compositor()?, chain.app(PERSONAL.0)?);
     let background = BACKGROUNDS[0];
