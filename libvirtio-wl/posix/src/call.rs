@@ -54,11 +54,7 @@ pub enum ReceivedPipes {
 ///
 /// Those of [`Device::connect`](virtio_wl::Device::connect), and of opening the device.
 pub fn connect(name: &str) -> Result<OwnedFd> {
-    let channel = process::device()?.connect(name)?;
-    hand_out(channel, Role::Plain, false).map_err(|source| virtio_wl::Error::Connect {
-        name: virtio_wl::ContextName::new(name).unwrap_or(virtio_wl::ContextName::DEFAULT),
-        source,
-    })
+    open(name, Role::Plain)
 }
 
 /// Opens a context on which the host announces connections. Readable while one waits.
@@ -67,8 +63,11 @@ pub fn connect(name: &str) -> Result<OwnedFd> {
 ///
 /// As [`connect`].
 pub fn listen(name: &str) -> Result<OwnedFd> {
+    open(name, Role::Listener(ListenerState::default()))
+}
+
+fn open(name: &str, role: Role) -> Result<OwnedFd> {
     let channel = process::device()?.connect(name)?;
-    let role = Role::Listener(ListenerState::default());
     hand_out(channel, role, false).map_err(|source| virtio_wl::Error::Connect {
         name: virtio_wl::ContextName::new(name).unwrap_or(virtio_wl::ContextName::DEFAULT),
         source,

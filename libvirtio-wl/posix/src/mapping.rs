@@ -59,8 +59,8 @@ pub unsafe fn mmap(
     }
     // SAFETY: by contract.
     let mapped = unsafe { sys::mmap(addr, len, prot, flags, fd, offset) }?;
-    if memory.is_some() {
-        record(mapped, len, prot, flags, fd, offset);
+    if let Some((_, fd, _)) = memory {
+        remember(mapped, len, prot, flags, fd, offset);
     }
     Ok(mapped)
 }
@@ -70,10 +70,21 @@ pub fn record(addr: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: RawF
     let Ok(number) = borrow(fd) else {
         return;
     };
-    if !matches!(identify(number), Ok(Some((_, VfdKind::Memory { .. })))) {
-        return;
+    if matches!(identify(number), Ok(Some((_, VfdKind::Memory { .. })))) {
+        remember(addr, len, prot, flags, number, offset);
     }
-    match number.try_clone_to_owned() {
+}
+
+/// Keeps what is needed for a mapping of a memory VFD to grow.
+fn remember(
+    addr: *mut c_void,
+    len: usize,
+    prot: c_int,
+    flags: c_int,
+    fd: BorrowedFd<'_>,
+    offset: off_t,
+) {
+    match fd.try_clone_to_owned() {
         Ok(own) => ranges::lock().insert(
             addr.addr(),
             Mapped {

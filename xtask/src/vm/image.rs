@@ -181,6 +181,22 @@ fn base(inputs: &Inputs, modules: &[&str], users: &[(&str, u32)]) -> Result<Tree
     Ok(tree)
 }
 
+/// What disks have besides Debian: init, and programs of ours.
+fn installed(inputs: &Inputs, programs: &[&str]) -> Result<Tree> {
+    let mut tree = Tree::new();
+    let init = "virtio-wl-init";
+    tree.file(
+        &format!("usr/sbin/{init}"),
+        0o755,
+        inputs.guest_program(init)?,
+    );
+    for program in programs {
+        let path = format!("usr/bin/{program}");
+        tree.file(&path, 0o755, inputs.guest_program(program)?);
+    }
+    Ok(tree)
+}
+
 /// Adds a shell with all usual commands.
 fn add_shell(tree: &mut Tree) -> Result<()> {
     let busybox =

@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use super::disk::Disk;
-use super::{Contents, Inputs, base, recipe};
-use crate::vm::tree::Tree;
+use super::{Contents, Inputs, base, installed, recipe};
 
 /// The release of Debian.
 const SUITE: &str = "bookworm";
@@ -31,16 +30,7 @@ const PROGRAMS: &[&str] = &[
 ];
 
 pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
-    let mut tree = Tree::new();
-    tree.file(
-        "usr/sbin/virtio-wl-init",
-        0o755,
-        inputs.guest_program("virtio-wl-init")?,
-    );
-    for program in PROGRAMS {
-        let path = format!("usr/bin/{program}");
-        tree.file(&path, 0o755, inputs.guest_program(program)?);
-    }
+    let mut tree = installed(inputs, PROGRAMS)?;
     tree.link("usr/bin/vm-halt", "../sbin/virtio-wl-init");
     Ok(Contents {
         initramfs: base(inputs, MODULES, &[])?,

@@ -4,8 +4,7 @@
 use anyhow::Result;
 
 use super::disk::Disk;
-use super::{Contents, Inputs, base, recipe};
-use crate::vm::tree::Tree;
+use super::{Contents, Inputs, base, installed, recipe};
 
 /// The release of Debian.
 const SUITE: &str = "trixie";
@@ -32,18 +31,9 @@ const PRELOAD: (&str, &str) = (
 const PROGRAMS: &[&str] = &["virtio-wl-relay", "pattern-client"];
 
 pub(super) fn contents(inputs: &Inputs) -> Result<Contents> {
-    let mut tree = Tree::new();
-    tree.file(
-        "usr/sbin/virtio-wl-init",
-        0o755,
-        inputs.guest_program("virtio-wl-init")?,
-    );
+    let mut tree = installed(inputs, PROGRAMS)?;
     let (package, path) = PRELOAD;
     tree.file(path, 0o755, inputs.library(package)?);
-    for program in PROGRAMS {
-        let path = format!("usr/bin/{program}");
-        tree.file(&path, 0o755, inputs.guest_program(program)?);
-    }
     Ok(Contents {
         initramfs: base(inputs, MODULES, &[])?,
         disk: Some(Disk {
